@@ -1,0 +1,1 @@
+"""Tokens: keys and signed claims (pure), the key ring, refresh tokens and revocation."""

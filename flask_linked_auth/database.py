@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
@@ -11,7 +12,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import DataError, DBAPIError
 
 from .errors import UnknownUser
-from .storage import storage_problem
+from .storage import storage_errors, storage_problem
 from .tokens.access import key_reader
 from .tokens.models import Rows, user_key
 from .tokens.revocation import in_memory
@@ -34,6 +35,18 @@ class Database:
     def key_type(self) -> type[Any]:
         """The Python type of a user's key."""
         return cast("type[Any]", user_key(self.rows.User).type.python_type)
+
+    def read(self, query: Any) -> Sequence[Any]:
+        """The rows that `query` finds in what is committed, outside the host's transaction. Raises Unavailable.
+
+        An in-memory database has one connection only, so there it is read inside that transaction.
+        """
+        with storage_errors():
+            if in_memory(self.db):
+                plain = query.execution_options(autoflush=False)
+                return list(self.db.session.execute(plain).all())
+            with self.db.engine.connect() as connection:
+                return list(connection.execute(query).all())
 
     def load_user(self, user_id: Any) -> Any | None:
         """The active person with this key, from the session if it is there, or None. Raises Unavailable."""

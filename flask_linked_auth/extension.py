@@ -84,7 +84,7 @@ class LinkedAuth:
         from .models import rows_for
 
         self.db = db
-        self.rows = rows_for(db, given)
+        self.rows = rows_for(db, given, {part.name for part in self._parts})
         for part in self._parts:
             part.check_rows(self.rows)
 
@@ -108,9 +108,9 @@ class LinkedAuth:
         if self.db is not None and self._own_db and (app.debug or app.testing):
             self._create_tables(app, self.db)
 
-        from .cli import group  # commands are not needed before there is an app
+        from .cli import group_of  # commands are not needed before there is an app
 
-        app.cli.add_command(group)
+        app.cli.add_command(group_of(self._parts))
 
     def _init_db(self, app: Flask, db: SQLAlchemy) -> None:
         registered = app.extensions.get("sqlalchemy")
@@ -186,8 +186,10 @@ class LinkedAuth:
 def _default_parts() -> Collection[Part]:
     """Every part there is. The one place that knows them all, so that an unlisted one is never imported."""
     from .accounts import Accounts
+    from .apps import Apps
+    from .links import Links
 
-    return [Accounts()]
+    return [Accounts(), Apps(), Links()]
 
 
 def _checked_parts(parts: Sequence[Part] | None) -> tuple[Part, ...]:
@@ -217,12 +219,13 @@ def _make_state(
     static = [secret_key(each) for each in (settings.secret, *settings.secret_fallbacks) if each]
     feed: Feed | None = None
     store: KeyStore | None = None
+    sealer: Sealer | None = None
     source: KeySource | None = None
     read_key: Callable[[str], Any] = str
     if database is not None:
         if tokens.jwks or tokens.jwks_url:
             raise SettingsError(f"{PREFIX}JWKS and {PREFIX}JWKS_URL are for guards without a database.")
-        feed, store = _database_state(settings, tokens, database)
+        feed, store, sealer = _database_state(settings, tokens, database)
         source, read_key = store, key_reader(database.key_type)
     elif tokens.jwks or tokens.jwks_url:
         static = []  # tokens of the issuer elsewhere, and no others
@@ -244,10 +247,13 @@ def _make_state(
         ring=ring,
         verifier=verifier,
         readers={"bearer": verifier.identify},
+        readers_of_people={},
+        explain_refusal={},
         parts={},
         refresh_keys=tuple(derive(s, "refresh") for s in (settings.secret, *settings.secret_fallbacks) if s),
         database=database,
         store=store,
+        sealer=sealer,
     )
 
 
@@ -257,7 +263,9 @@ def _forget(ring: KeyRing, verifier: Verifier) -> None:
     verifier.forget()
 
 
-def _database_state(settings: Settings, tokens: TokenSettings, database: Database) -> tuple[Feed, KeyStore]:
+def _database_state(
+    settings: Settings, tokens: TokenSettings, database: Database
+) -> tuple[Feed, KeyStore, Sealer]:
     from .tokens.keystore import KeyStore
     from .tokens.revocation import Feed
 
@@ -266,7 +274,7 @@ def _database_state(settings: Settings, tokens: TokenSettings, database: Databas
     )
     derived = tuple(s for s in (settings.secret, *settings.secret_fallbacks) if s)
     sealer = Sealer((*settings.encryption_keys, *derived))
-    return feed, KeyStore(database.db, database.rows, sealer, feed=feed)
+    return feed, KeyStore(database.db, database.rows, sealer, feed=feed), sealer
 
 
 def _keys_of(document: Mapping[str, Any]) -> list[Any]:

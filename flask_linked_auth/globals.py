@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import g, request
@@ -110,9 +111,12 @@ def publish(slots: dict[str, Any], state: State, identity: Identity) -> None:
     user = None if identity.user_id is None else UserProxy(state, identity.user_id)
     slots["identity"] = identity
     slots["user"] = user
-    slots["app"] = None
+    slots["app"] = identity.app
     slots["token"] = identity.claims
-    slots["get_user"] = _nobody if user is None or state.database is None else user.row
+    if identity.app is not None and (ask := state.readers_of_people.get(identity.method)) is not None:
+        slots["get_user"] = partial(ask, identity)
+    else:
+        slots["get_user"] = _nobody if user is None or state.database is None else user.row
 
 
 def publish_nobody(slots: dict[str, Any]) -> None:

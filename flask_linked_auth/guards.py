@@ -6,10 +6,11 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Collection, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import time
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 from flask import current_app, g, request
 
@@ -33,6 +34,7 @@ from .globals import (
 )
 from .hooks import call_hook
 from .identity import Identity, checked_scopes, lacking
+from .link_errors import BadSchema, ForbiddenSchema, NoAuthorizationHeader
 from .misplaced import placed
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _MARK = "__linked_auth__"
 _METHODS = {"jwt": "link", "signature": "signature"}  # what `mode` calls them, what an Identity does
+_SIGNED = "signed-request"  # the reader of RFC 9421 signatures, which have headers of their own
+_NO_SCHEMES = {"cookie", _SIGNED}  # readers that are for no scheme of Authorization
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Access:
     fresh: int | None = None
     optional: bool = False
     mode: Literal["jwt", "signature"] | None = None
+    awaited: bool = False
     further: Access | None = None
 
     @property
@@ -79,14 +84,23 @@ class Access:
         return words if self.fresh is None else f"{words}, login at most {self.fresh} s old"
 
 
-def identify(environ: Mapping[str, Any], state: State, *, cookie: bool = True) -> Identity | None:
+def identify(
+    environ: Mapping[str, Any], state: State, *, cookie: bool = True, mode: str | None = None
+) -> Identity | None:
     """The identity that the request's one credential proves, or None if it carries none.
 
     An explicit header goes before the cookie, which the browser sends by itself; `cookie=False` ignores that one.
-    Raises RivalCredentials for two different ones, what the reader of the scheme raises for a bad one, and CSRFFailed.
+    With `mode` no other kind of credential is even looked at. Raises RivalCredentials for two different ones, what the
+    reader of the scheme raises for a bad one, and CSRFFailed.
     """
     header = environ.get("HTTP_AUTHORIZATION")
     api_token = environ.get("HTTP_API_TOKEN")
+    if "HTTP_SIGNATURE_INPUT" in environ and (signed := state.readers.get(_SIGNED)) is not None:
+        identity = _identify_signed(environ["HTTP_SIGNATURE_INPUT"], signed, header or api_token, mode)
+        if identity is not None:
+            return identity
+    if mode is not None:
+        _check_mode(mode, "bearer" if api_token is not None else (header or "").partition(" ")[0].lower())
     if api_token is not None:
         scheme, _, token = (header or f"Bearer {api_token}").partition(" ")
         if token != api_token or scheme.lower() != "bearer":
@@ -99,11 +113,33 @@ def identify(environ: Mapping[str, Any], state: State, *, cookie: bool = True) -
         return state.readers["bearer"](header[7:])
     scheme, _, credential = header.partition(" ")
     reader = state.readers.get(scheme.lower())
-    if reader is None or scheme.lower() == "cookie":  # which is nothing to be sent in this header
-        raise InvalidToken(
-            "The scheme in Authorization is not used here. Write: Authorization: Bearer <token>"
-        )
+    if reader is None or scheme.lower() in _NO_SCHEMES:
+        raise BadSchema("The scheme in Authorization is not used here. Write: Authorization: Bearer <token>")
     return reader(credential)
+
+
+def _identify_signed(
+    text: str, reader: Callable[[str], Identity | None], rival: str | None, mode: str | None
+) -> Identity | None:
+    """Who signed the request, or None: others sign too (a proxy, a robot), and their labels are not our business."""
+    if mode == "jwt":
+        if rival is None:
+            raise ForbiddenSchema("This admits linked apps only, by %(mode)s.", values={"mode": mode})
+        return None
+    identity = reader(text)
+    if identity is not None and rival is not None:
+        raise RivalCredentials("The request is signed and carries a token as well: send one of the two.")
+    return identity
+
+
+def _check_mode(mode: str | None, scheme: str) -> None:
+    """Refuse what this view does not admit before anything is verified: nothing else is tried."""
+    if mode is None:
+        return
+    if not scheme:
+        raise NoAuthorizationHeader("This admits linked apps only, and nobody says who calls.")
+    if scheme != _METHODS[mode]:
+        raise ForbiddenSchema("This admits linked apps only, by %(mode)s.", values={"mode": mode})
 
 
 def _identify_browser(environ: Mapping[str, Any], state: State) -> Identity | None:
@@ -121,7 +157,7 @@ def admit(access: Access) -> None:
     context = app_context()
     state, slots = state_of(context.app), context.g.__dict__
     try:
-        identity = identify(this_request().environ, state)
+        identity = identify(this_request().environ, state, mode=access.mode)
     except CSRFFailed as problem:
         if not (access.optional and problem.foreign):
             raise
@@ -131,23 +167,47 @@ def admit(access: Access) -> None:
             raise MissingToken("This needs a token: Authorization: Bearer <token>.")
         publish_nobody(slots)
         return
-    if access.mode is not None and identity.method != _METHODS[access.mode]:
-        raise InvalidToken("This admits linked apps only, by %(mode)s.", values={"mode": access.mode})
     if access.who == "scopes":
         held = scopes_of(identity, state)
         missing = lacking(access.scopes, held, any_of=access.any_of)
         if missing:
-            raise MissingScope(missing, any_of=access.any_of)
+            _refuse(identity, state, missing, any_of=access.any_of)
     elif identity.kind != "user" or identity.method not in {"token", "cookie"}:
         # A third party's narrow grant must not reach everything a person can do.
         raise InvalidToken("This admits people with our own token only.")
     if access.fresh is not None and identity.authenticated_at + access.fresh < time():
         raise StaleLogin(access.fresh)
     publish(slots, state, identity)
+    if access.awaited:
+        slots["get_user"] = _awaitable(slots["get_user"])
+
+
+def _refuse(identity: Identity, state: State, missing: tuple[str, ...], *, any_of: bool) -> NoReturn:
+    explain = state.explain_refusal.get(identity.kind)
+    if explain is not None:
+        explain(identity, missing)
+    raise MissingScope(missing, any_of=any_of)
+
+
+def _awaitable(get_user: Callable[[], Any]) -> Callable[[], Any]:
+    """`g.get_user()` for views with `ascope`: what may ask another service must not stop the event loop."""
+
+    async def ask() -> Any:
+        import asyncio
+
+        return await asyncio.to_thread(copy_context().run, get_user)
+
+    return ask
 
 
 def scopes_of(identity: Identity, state: State) -> Collection[str]:
-    """The effective scopes of a caller: a person's own, narrowed by those that the token carries, if it does."""
+    """The effective scopes of a caller.
+
+    Those of a linked app were found when it was identified. A person's own are narrowed by those that the token
+    carries, if it does.
+    """
+    if identity.kind == "app":
+        return identity.scopes or frozenset()
     own: Collection[str] = _PersonScopes(identity, state)
     return own if identity.scopes is None else frozenset(each for each in identity.scopes if each in own)
 
@@ -223,22 +283,36 @@ def _check_view(view: object) -> None:
 def scope(
     scopes: list[str], mode: Literal["jwt", "signature"] | None = None, *, any_of: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Admit any caller that holds all `scopes` (one of them with `any_of`): for now, people whose own they are.
+    """Admit any caller that holds all `scopes` (one of them with `any_of`): people whose own they are, linked apps.
 
-    `mode` admits only that way of linking. A view that names `app` or `token` as parameters receives them.
+    `mode` admits linked apps only, by a JWT or by a signed request. A view that names `app` or `token` as parameters
+    receives what is on `g` by these names.
     Raises TypeError or ValueError, where it is written, for scopes that are none.
     """
+    access = _scope_access(scopes, mode, any_of=any_of)
+    return lambda view: _guarded(view, access, inject=True)
+
+
+def _scope_access(scopes: list[str], mode: Literal["jwt", "signature"] | None, *, any_of: bool) -> Access:
     if mode not in (None, "jwt", "signature"):
         raise ValueError("mode is None, 'jwt' or 'signature'")
     wanted = checked_scopes(scopes)
     if not wanted:  # nothing is asked for, so everybody would have it
         raise ValueError("scope() wants one scope at least; for any person there is Auth.auth_required")
-    access = Access("scopes", wanted, any_of=any_of, mode=mode)
-    return lambda view: _guarded(view, access, inject=True)
+    return Access("scopes", wanted, any_of=any_of, mode=mode)
 
 
-#: The same guard, under the name that its Django ancestor gives it for `async def` views.
-ascope = scope
+def ascope(
+    scopes: list[str], mode: Literal["jwt", "signature"] | None = None, *, any_of: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """The same guard for `async def` views, in which `g.get_user()` is awaited: it may ask another service."""
+    access = _scope_access(scopes, mode, any_of=any_of)
+
+    def guard(view: Callable[P, R]) -> Callable[P, R]:
+        awaited = inspect.iscoroutinefunction(view)
+        return _guarded(view, replace(access, awaited=awaited), inject=True)
+
+    return guard
 
 
 def public(view: Callable[P, R]) -> Callable[P, R]:

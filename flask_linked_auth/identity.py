@@ -7,9 +7,55 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Identity", "Verified", "checked_scopes", "lacking"]
+__all__ = ["CallingApp", "Identity", "Verified", "checked_scopes", "lacking"]
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # a scope-token of RFC 6749 section 3.3
+
+
+@dataclass(frozen=True, slots=True)
+class CallingApp:
+    """A linked app as views see it on `g.app`: readable by attribute and by key, and without any key material.
+
+    `address` is where it lives, None if unknown; `accepts` are the dialects in which it may call. The names that the
+    Django package gives to some of these work as well: `app_url`, `require_an_agreement`, `strategy`, `schema`.
+    """
+
+    id: str
+    slug: str
+    name: str
+    address: str | None
+    webhook_url: str | None
+    redirect_url: str | None
+    needs_agreement: bool
+    dialect: str
+    accepts: tuple[str, ...]
+    algorithm: str
+
+    @property
+    def app_url(self) -> str | None:
+        """The same as `address`."""
+        return self.address
+
+    @property
+    def require_an_agreement(self) -> bool:
+        """The same as `needs_agreement`."""
+        return self.needs_agreement
+
+    @property
+    def strategy(self) -> str:
+        """`JWT` or `SIGNATURE`."""
+        return "JWT" if self.dialect == "link" else "SIGNATURE"
+
+    @property
+    def schema(self) -> str:
+        """Always `LINK`."""
+        return "LINK"
+
+    def __getitem__(self, name: str) -> Any:
+        """`app["slug"]` is `app.slug`. Raises KeyError for any other name."""
+        if name.startswith("_") or not hasattr(type(self), name):
+            raise KeyError(name)
+        return getattr(self, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +65,7 @@ class Identity:
     `user_id` is the local person's key in its own type (int, UUID, str), None for an app that speaks for
     itself. `scopes` are those the credential itself carries, None when it carries no list and the person's own
     count. `login_id` is the device's login, `authenticated_at` when the password was given, in Unix seconds.
+    `app` tells about the linked app that calls, if one does; `user_id` is then the person it speaks for, if we know them.
     """
 
     kind: Literal["user", "app"]
@@ -29,6 +76,7 @@ class Identity:
     app_id: str | None = None
     login_id: str | None = None
     authenticated_at: int = 0
+    app: CallingApp | None = None
 
     def __getitem__(self, name: str) -> Any:
         """`identity["user_id"]` is `identity.user_id`. Raises KeyError for any other name."""
@@ -39,13 +87,19 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A verified credential: whose it is, until when, and on what it stands (login, token and key can be revoked)."""
+    """A verified credential: whose it is, until when, and on what it stands (login, token and key can be revoked).
+
+    `depends` are further facts that it was read from (`app:…`, `agreement:…`, `person:…`): when one of them changes
+    after number `since` of the feed, the credential is read anew instead of refused.
+    """
 
     identity: Identity
     expires: float
     subjects: tuple[str, ...]
     user: str
     generation: int
+    since: int = 0
+    depends: tuple[str, ...] = ()
 
 
 def checked_scopes(scopes: object) -> tuple[str, ...]:

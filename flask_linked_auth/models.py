@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Collection, Mapping
+from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -11,13 +12,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase, Mapper
 
 from .errors import SettingsError
-from .tokens.models import (
-    LoginMixin,
-    RevocationCounterMixin,
-    RevocationMixin,
-    Rows,
-    SigningKeyMixin,
-)
+from .tokens.models import Rows
 from .tokens.standing import watch_users
 
 if TYPE_CHECKING:
@@ -25,41 +20,56 @@ if TYPE_CHECKING:
 
 __all__ = ["rows_for"]
 
-_made: WeakKeyDictionary[SQLAlchemy, Rows] = WeakKeyDictionary()
+#: Every row class: the part it belongs to ("" for none), the module of its mixin, and the table that it takes.
+_KNOWN: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "User": ("", "accounts.models", "user"),
+        "Login": ("", "tokens.models", "login"),
+        "SigningKey": ("", "tokens.models", "signing_key"),
+        "Revocation": ("", "tokens.models", "revocation"),
+        "RevocationCounter": ("", "tokens.models", "revocation_counter"),
+        "OneTimeLink": ("accounts", "accounts.models", "one_time_link"),
+        "LinkedApp": ("apps", "apps.models", "linked_app"),
+        "AppKey": ("apps", "apps.models", "app_key"),
+        "Scope": ("apps", "apps.models", "scope"),
+        "AppScope": ("apps", "apps.models", "app_scope"),
+        "Agreement": ("apps", "apps.models", "agreement"),
+        "LinkedPerson": ("links", "links.models", "linked_person"),
+        "UsedNonce": ("links", "links.models", "used_nonce"),
+        "PairingCode": ("links", "links.models", "pairing_code"),
+        "OneTimeToken": ("links", "links.models", "one_time_token"),
+    }
+)
+_made: WeakKeyDictionary[SQLAlchemy, tuple[Rows, type[Any]]] = WeakKeyDictionary()
 
 
-def rows_for(db: SQLAlchemy, given: Mapping[str, type[Any]]) -> Rows:
-    """The row classes over `db.metadata`: those `given` by field name, the rest made now or at an earlier call.
+def rows_for(db: SQLAlchemy, given: Mapping[str, type[Any]], parts: Collection[str]) -> Rows:
+    """The row classes over `db.metadata` that `parts` use: those `given` by name, the rest made now or earlier.
 
     Raises SettingsError for an unknown name, for a host table whose name we would take, and when the same `db`
     was already set up with other classes.
     """
-    names = {f.name for f in fields(Rows)}
-    for name in given.keys() - names:
+    for name in given.keys() - _KNOWN.keys():
         raise SettingsError(
-            f"There is no row class {name!r}; those that can be replaced are {', '.join(sorted(names))}."
+            f"There is no row class {name!r}; those that can be replaced are {', '.join(sorted(_KNOWN))}."
         )
-    if (made := _made.get(db)) is not None:
-        for name, model in given.items():
-            if getattr(made, name) is not model:
-                raise SettingsError(f"This SQLAlchemy object is already in use with another {name} class.")
-        return made
+    made = _made.get(db)
     for name, model in given.items():
+        if made is not None and name in made[0] and getattr(made[0], name) is not model:
+            raise SettingsError(f"This SQLAlchemy object is already in use with another {name} class.")
         _check_mapped(db, name, model)
-    base = type("LinkedAuthBase", (DeclarativeBase,), {"metadata": db.metadata})
-    user = given.get("User") or _declare_user(base)
-    rows: dict[str, Callable[[], type[Any]]] = {
-        "Login": lambda: _declare(base, LoginMixin, "login", "pass Login=", __user_model__=user),
-        "SigningKey": lambda: _declare(base, SigningKeyMixin, "signing_key", "pass SigningKey="),
-        "Revocation": lambda: _declare(base, RevocationMixin, "revocation", "pass Revocation="),
-        "RevocationCounter": lambda: _declare(
-            base, RevocationCounterMixin, "revocation_counter", "pass RevocationCounter="
-        ),
-        "OneTimeLink": lambda: _declare_link(base, user),
-    }
-    _made[db] = Rows(User=user, **{name: given.get(name) or make() for name, make in rows.items()})
-    watch_users(_made[db])
-    return _made[db]
+    if made is None:
+        base = type("LinkedAuthBase", (DeclarativeBase,), {"metadata": db.metadata})
+        rows = Rows({"User": given.get("User") or _declare(Rows({}), base, "User")})
+    else:
+        rows, base = made
+    for name, (part, _, _) in _KNOWN.items():
+        if name not in rows and (not part or part in parts):
+            rows.add(name, given.get(name) or _declare(rows, base, name))
+    _made[db] = (rows, base)
+    if made is None:
+        watch_users(rows)
+    return rows
 
 
 def _check_mapped(db: SQLAlchemy, name: str, model: Any) -> None:
@@ -76,22 +86,16 @@ def _check_mapped(db: SQLAlchemy, name: str, model: Any) -> None:
         )
 
 
-def _declare_user(base: type[Any]) -> type[Any]:
-    from .accounts.models import UserMixin  # a host with its own user needs nothing of ours
-
-    return _declare(base, UserMixin, "user", "pass your model as user_model=")
-
-
-def _declare_link(base: type[Any], user: type[Any]) -> type[Any]:
-    from .accounts.models import OneTimeLinkMixin
-
-    return _declare(base, OneTimeLinkMixin, "one_time_link", "pass OneTimeLink=", __user_model__=user)
-
-
-def _declare(base: type[Any], mixin: type[Any], table: str, advice: str, **extra: Any) -> type[Any]:
+def _declare(rows: Rows, base: type[Any], name: str) -> type[Any]:
+    _, module, table = _KNOWN[name]
     if table in base.metadata.tables:
+        advice = "pass your model as user_model=" if name == "User" else f"pass {name}="
         raise SettingsError(
             f"Your metadata already has a table {table!r}; {advice} if it is meant to be used."
         )
-    name = mixin.__name__.removesuffix("Mixin")
-    return type(name, (mixin, base), {"__tablename__": table, "__module__": __name__, **extra})
+    # Imported only where they are needed: a host with its own user needs nothing of ours.
+    mixin = getattr(import_module(f".{module}", __package__), f"{name}Mixin")
+    values = {"__tablename__": table, "__module__": __name__}
+    owners = {"__user_model__": "User", "__linked_app__": "LinkedApp"}
+    extra = {key: getattr(rows, owner) for key, owner in owners.items() if owner in rows}
+    return type(name, (mixin, base), {**values, **extra})

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .config import retention_of
 
 if TYPE_CHECKING:
+    from click import Command
     from flask import Flask
 
     from .config import Settings, TokenSettings
     from .database import Database
     from .identity import Identity
+    from .sealing import Sealer
     from .tokens.access import Verifier
     from .tokens.keystore import KeyStore
     from .tokens.models import Rows
@@ -35,6 +37,10 @@ class Part:
     def check_rows(self, rows: Rows) -> None:
         """Raise SettingsError if a row class lacks what this part needs."""
 
+    def commands(self) -> Sequence[Command]:
+        """What the part adds to `flask linked-auth`."""
+        return ()
+
     def init_app(self, app: Flask, state: State, settings: Any) -> Any:
         """Register routes, and return what `state.parts[name]` shall hold."""
         raise NotImplementedError
@@ -42,18 +48,27 @@ class Part:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class State:
-    """What the extension holds for one app, in `app.extensions["linked_auth"]`; it never changes."""
+    """What the extension holds for one app, in `app.extensions["linked_auth"]`; it never changes.
+
+    Parts register in it at start: `readers` turn a credential into an Identity, by its scheme in lower case (that of
+    `signed-request` into None for a signature of somebody else's);
+    `readers_of_people` find the person that an app speaks for, by the method of its Identity; `explain_refusal` may
+    raise something more precise than MissingScope, by the kind of the Identity; `parts` is what each part holds.
+    """
 
     settings: Settings
     tokens: TokenSettings
     hooks: Mapping[str, Callable[..., Any]]
     ring: KeyRing
     verifier: Verifier
-    readers: dict[str, Callable[[str], Identity]]
+    readers: dict[str, Callable[[str], Any]]
+    readers_of_people: dict[str, Callable[[Identity], Any]]
+    explain_refusal: dict[str, Callable[[Identity, tuple[str, ...]], None]]
     parts: dict[str, Any]
     refresh_keys: tuple[bytes, ...]
     database: Database | None = None
     store: KeyStore | None = None
+    sealer: Sealer | None = None
 
     @property
     def retention(self) -> int:

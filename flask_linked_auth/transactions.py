@@ -47,6 +47,10 @@ class Transaction:
         ledger = Ledger.of(self.session, self.rows, self.state.verifier.feed)
         ledger.add(self.session, kind, subject, self.now + self.state.retention)
 
+    def changed(self, kind: str, subject: str) -> None:
+        """Have every process read anew, from the commit on, what it keeps of `kind` (`app`, `agreement`, `person`)."""
+        self.revoke(kind, subject)
+
     def revoke_user(self, user_id: Any) -> None:
         """End every login of a person, and revoke every access token made so far."""
         end_logins(self.session, self.rows.Login, now=self.now, user_id=user_id)

@@ -447,7 +447,7 @@ def test_a_row_class_can_be_the_hosts_own() -> None:
 
 def test_a_row_class_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(
-        SettingsError, match=r"'Logins'.*Login, OneTimeLink, Revocation, RevocationCounter, SigningKey, User"
+        SettingsError, match=r"'Logins'.*Agreement, AppKey, .*RevocationCounter, Scope, SigningKey, .*User"
     ):
         LinkedAuth(db=new_db(), Logins=LoginMixin)
 

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
-    ForeignKey,
     Integer,
     String,
     UniqueConstraint,
@@ -22,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from ..errors import SettingsError
-from ..tokens.models import user_key
+from ..tokens.models import Row, belongs_to
 
 __all__ = ["OneTimeLinkMixin", "UserMixin", "check_user_model", "is_active"]
 
@@ -64,7 +63,7 @@ class UserMixin:
         return f"<{type(self).__name__} {self.id}>"
 
 
-class OneTimeLinkMixin:
+class OneTimeLinkMixin(Row):
     """A link that was mailed and not used yet: only the hash of its token, and what it was made for.
 
     A host that declares it itself sets `__user_model__` to its user class. Moments are whole Unix seconds.
@@ -78,16 +77,10 @@ class OneTimeLinkMixin:
     bound_to: Mapped[str] = mapped_column(String(64))  # hash of the state of the account that it was made for
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
 
-    if TYPE_CHECKING:
-
-        def __init__(self, **values: Any) -> None: ...
-
     @declared_attr
     def user_id(cls) -> Mapped[Any]:
         """The person; the column's type is that of the user's own key."""
-        return mapped_column(
-            ForeignKey(user_key(cls.__user_model__), ondelete="CASCADE"), nullable=False, index=True
-        )
+        return belongs_to(cls.__user_model__)
 
 
 def check_user_model(user_model: type[Any]) -> None:

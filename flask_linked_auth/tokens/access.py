@@ -136,6 +136,8 @@ class Verifier:
         if entry is None or entry.expires < time():
             entry = self._recall(credential)
         if self.feed is not None and self.feed.check(entry):
+            self._old.pop(credential, None)
+            self._young.pop(credential, None)
             return self.identify(credential)
         return entry.identity
 

@@ -5,7 +5,7 @@ Moments are whole Unix seconds, so that no database's idea of a time zone can mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text, inspect
@@ -13,7 +13,16 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from ..errors import SettingsError
 
-__all__ = ["LoginMixin", "RevocationCounterMixin", "RevocationMixin", "SigningKeyMixin", "user_key"]
+__all__ = [
+    "LoginMixin",
+    "RevocationCounterMixin",
+    "RevocationMixin",
+    "Row",
+    "Rows",
+    "SigningKeyMixin",
+    "belongs_to",
+    "user_key",
+]
 
 
 def user_key(user_model: type[Any]) -> Any:
@@ -24,13 +33,20 @@ def user_key(user_model: type[Any]) -> Any:
     return columns[0]
 
 
-class _Row:
+def belongs_to(model: type[Any], *, index: bool = True) -> Mapped[Any]:
+    """A column with the key of a row of `model`, in that key's own type; what belongs to it is deleted with it."""
+    return mapped_column(ForeignKey(user_key(model), ondelete="CASCADE"), nullable=False, index=index)
+
+
+class Row:
+    """What the type checker must know of every row: it is made with keywords."""
+
     if TYPE_CHECKING:
 
         def __init__(self, **values: Any) -> None: ...
 
 
-class LoginMixin(_Row):
+class LoginMixin(Row):
     """One login of one user on one device: the refresh-token family and the entry in the device list.
 
     A host that declares it itself sets `__user_model__` to its user class.
@@ -60,12 +76,10 @@ class LoginMixin(_Row):
     @declared_attr
     def user_id(cls) -> Mapped[Any]:
         """The person; the column's type is that of the user's own key."""
-        return mapped_column(
-            ForeignKey(user_key(cls.__user_model__), ondelete="CASCADE"), nullable=False, index=True
-        )
+        return belongs_to(cls.__user_model__)
 
 
-class SigningKeyMixin(_Row):
+class SigningKeyMixin(Row):
     """A key that signs tokens from `active_from` on, and is accepted until `accepted_until` (None = no end yet)."""
 
     kid: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -76,7 +90,7 @@ class SigningKeyMixin(_Row):
     accepted_until: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class RevocationMixin(_Row):
+class RevocationMixin(Row):
     """One entry of the revocation feed: what is revoked, and when it may be forgotten.
 
     `seq` comes from the counter row, so entries become visible in its order. For kind `user` it is the
@@ -89,20 +103,44 @@ class RevocationMixin(_Row):
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
 
 
-class RevocationCounterMixin(_Row):
+class RevocationCounterMixin(Row):
     """The single row that numbers the feed."""
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     n: Mapped[int] = mapped_column(BigInteger)
 
 
-@dataclass(frozen=True, slots=True)
 class Rows:
-    """The mapped classes in use, whoever declared them."""
+    """The mapped classes in use, whoever declared them. Those of parts that are not in use are missing."""
 
     User: type[Any]
     Login: type[Any]
     SigningKey: type[Any]
     Revocation: type[Any]
     RevocationCounter: type[Any]
-    OneTimeLink: type[Any]
+    OneTimeLink: type[Any]  # of the accounts
+    LinkedApp: type[Any]  # of the apps
+    AppKey: type[Any]
+    AppScope: type[Any]
+    Scope: type[Any]
+    Agreement: type[Any]
+    LinkedPerson: type[Any]  # of the links
+    UsedNonce: type[Any]
+    PairingCode: type[Any]
+    OneTimeToken: type[Any]
+
+    def __init__(self, classes: Mapping[str, type[Any]]) -> None:
+        self.__dict__.update(classes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.__dict__
+
+    def add(self, name: str, model: type[Any]) -> None:
+        """Take in the class of a part that came later."""
+        self.__dict__[name] = model
+
+    def of_people(self) -> list[type[Any]]:
+        """The classes each of whose rows belongs to one person, as their `user_id` says."""
+        return [
+            model for name, model in self.__dict__.items() if name != "User" and hasattr(model, "user_id")
+        ]

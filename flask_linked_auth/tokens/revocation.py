@@ -27,6 +27,8 @@ log = logging.getLogger("flask_linked_auth")
 
 _LEDGER = "linked_auth_ledger"
 _KEYS = "keys"  # the feed's word for "the key ring has changed"
+#: Kinds of what has changed and must be read anew; the others are revoked.
+_CHANGES = frozenset({"agreement", "app", "person", "scopes"})
 _PRUNE_EVERY, _PRUNE_AT_MOST = 64, 500
 _GRACE = 180  # seconds that a row outlives its use, so that each process forgets it before the table does
 
@@ -62,12 +64,14 @@ class Feed:
         self._forget_at = 0.0
         self._revoked: dict[str, int] = {}
         self._generations: dict[str, tuple[int, int]] = {}
+        self._changed: dict[str, tuple[int, int]] = {}
+        self.seen = 0  # the highest number that this process has taken to heart
         self.on_new_keys: Callable[[], None] = lambda: None
 
     def check(self, entry: Verified) -> bool:
         """Raise RevokedToken if anything that `entry` stands on was revoked, Unavailable if nobody can tell.
 
-        True means that the keys have changed just now, and the token must be verified again.
+        True means that the keys have changed just now, or what the token was read from, so it must be read again.
         """
         keys = self._keys
         if monotonic() >= self.due:
@@ -79,7 +83,21 @@ class Feed:
             # Once it has lapsed it may have been pruned, and new tokens start from 0 again.
             if known is not None and known[0] > entry.generation and known[1] >= time():
                 raise RevokedToken("This person's logins have ended.")
+        if entry.depends and self.overtaken(entry.since, entry.depends):
+            return True
         return keys != self._keys
+
+    def overtaken(self, since: int, depends: tuple[str, ...]) -> bool:
+        """Whether any of these subjects (`kind:subject`) has changed after number `since` of the feed."""
+        changed = self._changed
+        return bool(changed) and any(
+            (known := changed.get(each)) is not None and known[0] > since for each in depends
+        )
+
+    def keep_up(self) -> None:
+        """Ask for what is new, if it is time. Raises Unavailable if nobody can tell."""
+        if monotonic() >= self.due:
+            self.refresh()
 
     def refresh(self) -> None:
         """Ask for what is new. One thread asks; the others wait only if the last answer is too old to go on with."""
@@ -136,12 +154,16 @@ class Feed:
 
     def apply(self, seq: int, kind: str, subject: str, expires_at: int) -> None:
         """Take one entry to heart: from the poll, or straight from a commit of this process."""
+        self.seen = max(self.seen, seq)
+        if kind in _CHANGES or kind == "user":
+            name = f"{kind}:{subject}"
+            self._changed[name] = (max(seq, self._changed.get(name, (0, 0))[0]), expires_at)
         if kind == "user":
             self._generations[subject] = (max(seq, self._generations.get(subject, (0, 0))[0]), expires_at)
         elif kind == _KEYS:
             self.on_new_keys()
             self._keys += 1
-        else:
+        elif kind not in _CHANGES:
             self._revoked[f"{kind}:{subject}"] = expires_at
 
     def _forget(self) -> None:
@@ -152,6 +174,8 @@ class Feed:
             self._revoked.pop(subject, None)
         for subject in [s for s, (_, until) in list(self._generations.items()) if until < now]:
             self._generations.pop(subject, None)
+        for subject in [s for s, (_, until) in list(self._changed.items()) if until < now]:
+            self._changed.pop(subject, None)
 
 
 class Ledger:

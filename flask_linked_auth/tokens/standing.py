@@ -52,14 +52,15 @@ def _unverify(_: Any, connection: Connection, user: Any) -> None:  # noqa: ARG00
 
 def _end(rows: Rows, connection: Connection, user: Any, *, keep_rows: bool) -> None:
     key, now, logins = inspect(user).identity[0], int(time.time()), rows.Login.__table__
-    links = rows.OneTimeLink.__table__
-    connection.execute(delete(links).where(links.c.user_id == key))
     if keep_rows:
+        if "OneTimeLink" in rows:
+            connection.execute(delete(rows.OneTimeLink).where(rows.OneTimeLink.user_id == key))
         going_on = (logins.c.user_id == key) & logins.c.ended_at.is_(None)
         connection.execute(update(logins).where(going_on).values(ended_at=now))
     else:
-        # Not left to the foreign key: SQLite does not enforce it by default, and it may give the key to a newcomer.
-        connection.execute(delete(logins).where(logins.c.user_id == key))
+        # Not left to foreign keys: SQLite does not enforce them by default, and it may give the key to a newcomer.
+        for model in rows.of_people():
+            connection.execute(delete(model.__table__).where(model.__table__.c.user_id == key))
     session = object_session(user)
     state: State | None = current_app.extensions.get("linked_auth") if has_app_context() else None
     retention = _LONGEST if state is None else state.retention

@@ -1,0 +1,41 @@
+"""The apps part: linked apps, their keys and scopes, and what people agreed to for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..config import AppSettings
+from ..state import Part
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from ..state import State
+
+__all__ = ["Apps"]
+
+
+class Apps(Part):
+    """Linked apps: who they are, which scopes they have, and the page on which people agree to that."""
+
+    name = "apps"
+
+    def settings(self) -> type[AppSettings]:
+        """`AppSettings`."""
+        return AppSettings
+
+    def init_app(self, app: Flask, state: State, settings: AppSettings) -> Any:
+        """Register the endpoints; return an `AppsState`."""
+        from .grants import Grants
+        from .refusals import explain_refusal
+        from .registry import Registry
+        from .state import AppsState
+
+        database, feed = state.database_in_use(), state.verifier.feed
+        if feed is None or state.sealer is None:
+            raise RuntimeError("A state with a database has a feed and a sealer.")
+        lifetime = float(state.tokens.access_lifetime)
+        registry = Registry(database, state.sealer, feed, lifetime=lifetime)
+        grants = Grants(database, feed, size=settings.app_cache_size, lifetime=lifetime)
+        state.explain_refusal["app"] = explain_refusal
+        return AppsState(settings=settings, registry=registry, grants=grants)

@@ -1,0 +1,79 @@
+"""The keys of linked apps, each for one use, sealed at rest; replaced with an overlap, so that nothing in flight fails."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from .registry import key_context
+
+if TYPE_CHECKING:
+    from ..sealing import Sealer
+    from ..transactions import Transaction
+
+__all__ = ["USES", "add_key", "reencrypt", "replace_key", "retire_keys"]
+
+USES = ("link_in", "link_out", "signature_in", "signature_out", "legacy_in", "legacy_out")
+
+
+def _sealer(transaction: Transaction) -> Sealer:
+    sealer = transaction.state.sealer
+    if sealer is None:
+        raise RuntimeError("This service has no database, so nothing can be sealed in it.")
+    return sealer
+
+
+def add_key(
+    transaction: Transaction, app: Any, use: str, *, algorithm: str, secret: bytes, key_id: str = ""
+) -> Any:
+    """Store a key for one use, active from now on. `secret` is what the dialect of `use` loads its key from."""
+    if use not in USES:
+        raise ValueError(f"{use!r} is no use of a key; there are {', '.join(USES)}")
+    row_id = secrets.token_urlsafe(16)
+    row = transaction.rows.AppKey(
+        id=row_id,
+        app_id=app.id,
+        key_id=key_id,
+        use=use,
+        algorithm=algorithm,
+        sealed=_sealer(transaction).seal(secret, key_context(row_id)),
+        created_at=transaction.now,
+        active_from=transaction.now,
+    )
+    transaction.session.add(row)
+    transaction.changed("app", app.slug)
+    transaction.changed("app", app.id)
+    return row
+
+
+def replace_key(
+    transaction: Transaction, app: Any, use: str, *, algorithm: str, secret: bytes, key_id: str, overlap: int
+) -> Any:
+    """The same, and the former keys of this use are accepted for `overlap` seconds more."""
+    retire_keys(transaction, app, use, after=overlap)
+    transaction.tell("app.key-rotated", app_id=app.id, slug=app.slug, use=use)
+    return add_key(transaction, app, use, algorithm=algorithm, secret=secret, key_id=key_id)
+
+
+def retire_keys(transaction: Transaction, app: Any, use: str, *, after: int) -> int:
+    """Let the keys of this use end in `after` seconds, unless they end before; how many there were."""
+    row, ends = transaction.rows.AppKey, transaction.now + after
+    found = list(transaction.session.scalars(select(row).where(row.app_id == app.id, row.use == use)))
+    for key in found:
+        key.expires_at = ends if key.expires_at is None else min(ends, key.expires_at)
+    transaction.changed("app", app.slug)
+    transaction.changed("app", app.id)
+    return len(found)
+
+
+def reencrypt(transaction: Transaction) -> int:
+    """Seal anew what is not sealed by the newest key; how many there were."""
+    sealer, done = _sealer(transaction), 0
+    for row in transaction.session.scalars(select(transaction.rows.AppKey)):
+        if not sealer.is_current(row.sealed):
+            context = key_context(row.id)
+            row.sealed = sealer.seal(sealer.open(row.sealed, context), context)
+            done += 1
+    return done

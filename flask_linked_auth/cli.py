@@ -6,7 +6,7 @@ import functools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
@@ -19,12 +19,12 @@ from .guards import access_of
 
 if TYPE_CHECKING:
     from .accounts.state import AccountsState
-    from .state import State
+    from .state import Part, State
     from .tokens.keystore import KeyStore
     from .tokens.ring import Held
     from .transactions import Transaction
 
-__all__ = ["group"]
+__all__ = ["group", "group_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,6 +34,12 @@ user_group = AppGroup("user", help="The people of this service.")
 keys_group = AppGroup("keys", help="The keys that sign tokens.")
 group.add_command(user_group)
 group.add_command(keys_group)
+
+
+def group_of(parts: Iterable[Part]) -> click.Group:
+    """`flask linked-auth` for an app with these parts."""
+    commands = {each.name: each for part in parts for each in part.commands() if each.name}
+    return AppGroup(group.name, help=group.help, commands={**group.commands, **commands})
 
 
 def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:

@@ -187,9 +187,8 @@ def _default_parts() -> Collection[Part]:
     """Every part there is. The one place that knows them all, so that an unlisted one is never imported."""
     from .accounts import Accounts
     from .apps import Apps
-    from .links import Links
 
-    return [Accounts(), Apps(), Links()]
+    return [Accounts(), Apps()]
 
 
 def _checked_parts(parts: Sequence[Part] | None) -> tuple[Part, ...]:
@@ -247,6 +246,7 @@ def _make_state(
         ring=ring,
         verifier=verifier,
         readers={"bearer": verifier.identify},
+        signature_readers=[],
         readers_of_people={},
         explain_refusal={},
         parts={},

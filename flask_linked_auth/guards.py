@@ -49,8 +49,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _MARK = "__linked_auth__"
 _METHODS = {"jwt": "link", "signature": "signature"}  # what `mode` calls them, what an Identity does
-_SIGNED = "signed-request"  # the reader of RFC 9421 signatures, which have headers of their own
-_NO_SCHEMES = {"cookie", _SIGNED}  # readers that are for no scheme of Authorization
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +93,11 @@ def identify(
     """
     header = environ.get("HTTP_AUTHORIZATION")
     api_token = environ.get("HTTP_API_TOKEN")
-    if "HTTP_SIGNATURE_INPUT" in environ and (signed := state.readers.get(_SIGNED)) is not None:
-        identity = _identify_signed(environ["HTTP_SIGNATURE_INPUT"], signed, header or api_token, mode)
-        if identity is not None:
-            return identity
+    if "HTTP_SIGNATURE_INPUT" in environ:
+        for signed in state.signature_readers:
+            identity = _identify_signed(environ["HTTP_SIGNATURE_INPUT"], signed, header or api_token, mode)
+            if identity is not None:
+                return identity
     if mode is not None:
         _check_mode(mode, "bearer" if api_token is not None else (header or "").partition(" ")[0].lower())
     if api_token is not None:
@@ -113,7 +112,7 @@ def identify(
         return state.readers["bearer"](header[7:])
     scheme, _, credential = header.partition(" ")
     reader = state.readers.get(scheme.lower())
-    if reader is None or scheme.lower() in _NO_SCHEMES:
+    if reader is None or scheme.lower() == "cookie":  # which is nothing to be sent in this header
         raise BadSchema("The scheme in Authorization is not used here. Write: Authorization: Bearer <token>")
     return reader(credential)
 

@@ -65,7 +65,7 @@ class Identity:
     `user_id` is the local person's key in its own type (int, UUID, str), None for an app that speaks for
     itself. `scopes` are those the credential itself carries, None when it carries no list and the person's own
     count. `login_id` is the device's login, `authenticated_at` when the password was given, in Unix seconds.
-    `app` tells about the linked app that calls, if one does; `user_id` is then the person it speaks for, if we know them.
+    `app` tells about the linked app that calls, if one does; `user_id` is then whom it speaks for, if we know them.
     """
 
     kind: Literal["user", "app"]

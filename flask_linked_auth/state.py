@@ -50,8 +50,8 @@ class Part:
 class State:
     """What the extension holds for one app, in `app.extensions["linked_auth"]`; it never changes.
 
-    Parts register in it at start: `readers` turn a credential into an Identity, by its scheme in lower case (that of
-    `signed-request` into None for a signature of somebody else's);
+    Parts register in it at start: `readers` turn a credential into an Identity, by its scheme in lower case;
+    `signature_readers` do so with the header Signature-Input, or give None for a signature that is for others;
     `readers_of_people` find the person that an app speaks for, by the method of its Identity; `explain_refusal` may
     raise something more precise than MissingScope, by the kind of the Identity; `parts` is what each part holds.
     """
@@ -61,7 +61,8 @@ class State:
     hooks: Mapping[str, Callable[..., Any]]
     ring: KeyRing
     verifier: Verifier
-    readers: dict[str, Callable[[str], Any]]
+    readers: dict[str, Callable[[str], Identity]]
+    signature_readers: list[Callable[[str], Identity | None]]
     readers_of_people: dict[str, Callable[[Identity], Any]]
     explain_refusal: dict[str, Callable[[Identity, tuple[str, ...]], None]]
     parts: dict[str, Any]

@@ -13,7 +13,16 @@ from .grants import agreement_subject
 if TYPE_CHECKING:
     from ..transactions import Transaction
 
-__all__ = ["Asked", "Standing", "agree", "scopes_asked", "standing_of", "standings", "withdraw", "withdraw_scope"]
+__all__ = [
+    "Asked",
+    "Standing",
+    "agree",
+    "scopes_asked",
+    "standing_of",
+    "standings",
+    "withdraw",
+    "withdraw_scope",
+]
 
 
 @dataclass(frozen=True, slots=True)

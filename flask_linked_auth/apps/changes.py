@@ -128,14 +128,22 @@ def _is_texts(value: Any) -> bool:
 
 def _complaint_of_address(value: Any, *, plain: bool) -> str | None:
     words = "An http or https address" + (" without query or fragment." if plain else " without fragment.")
-    if not isinstance(value, str) or len(value) > 2000 or not value.isascii() or not value.isprintable() or " " in value:
+    if (
+        not isinstance(value, str)
+        or len(value) > 2000
+        or not value.isascii()
+        or not value.isprintable()
+        or " " in value
+    ):
         return words
     try:
         parts = urlsplit(value)
         _ = parts.port
     except ValueError:
         return words
-    good = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc and "\\" not in value
+    good = (
+        parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc and "\\" not in value
+    )
     return None if good and not parts.fragment and not (plain and parts.query) else words
 
 

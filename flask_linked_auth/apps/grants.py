@@ -26,7 +26,7 @@ class Agreed:
 
 
 def effective(app: AppRecord, agreed: Agreed | None, *, on_behalf: bool) -> frozenset[str]:
-    """The scopes of an app: its ceiling ∩ (required ∪ those that this person accepted).
+    """The scopes of an app: those within its ceiling that it requires or this person accepted.
 
     Without a person those that are required. A scope that was added after the person agreed is not covered, and one
     that the app does not ask for any more is not kept. An app that needs no agreement has its ceiling.

@@ -1,4 +1,4 @@
-"""The keys of linked apps, each for one use, sealed at rest; replaced with an overlap, so that nothing in flight fails."""
+"""The keys of linked apps, each for one use, sealed at rest; replaced with an overlap, so that no call fails."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class AppKeyMixin(Row):
 
 
 class ScopeMixin(Row):
-    """A scope that apps can be given: `action:data` or `data`, what people read about it, and whether apps only have it."""
+    """A scope, `action:data` or `data`: what people read about it, and whether only apps have it."""
 
     slug: Mapped[str] = mapped_column(String(15), primary_key=True)
     name: Mapped[str] = mapped_column(String(25), unique=True)

@@ -1,4 +1,4 @@
-"""The linked apps as a process knows them: each read once, with its keys and scopes, until something about it changes."""
+"""The linked apps as a process knows them: each read once, with its keys and scopes, until something changes."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ class Registry:
             return None, unknown
         row, keys, of_app = found[0], rows.AppKey.__table__, rows.AppScope.__table__
         held = self._database.read(select(keys).where(keys.c.app_id == row.id))
-        scopes = self._database.read(select(of_app.c.scope, of_app.c.required).where(of_app.c.app_id == row.id))
+        scopes = self._database.read(
+            select(of_app.c.scope, of_app.c.required).where(of_app.c.app_id == row.id)
+        )
         registered = frozenset(each.slug for each in self._database.read(select(rows.Scope.slug)))
         record = AppRecord(
             facts=_facts(row, held),

@@ -51,7 +51,14 @@ class Incoming:
     """Identifies the linked app that calls. Everything is authenticated first; scopes always come after that."""
 
     def __init__(
-        self, terms: Terms, feed: Feed, *, registry: Registry, grants: Grants, people: KnownPeople, nonces: NonceStore
+        self,
+        terms: Terms,
+        feed: Feed,
+        *,
+        registry: Registry,
+        grants: Grants,
+        people: KnownPeople,
+        nonces: NonceStore,
     ) -> None:
         self._terms, self._feed = terms, feed
         self._registry, self._grants, self._people, self._nonces = registry, grants, people, nonces

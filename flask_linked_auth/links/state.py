@@ -1,0 +1,133 @@
+"""What the links hold for one app: who may call, who is who, and how to call others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ..globals import current_state
+from ..link_errors import AppNotFound
+from ..tokens.access import Verifier
+from .incoming import Incoming, Terms
+from .keys import load_key
+from .known import KnownPeople
+from .link import DIALECTS, Dialect, Link
+from .nonces import nonce_store
+from .signatures import authority_of
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from ..apps.registry import AppRecord
+    from ..apps.state import AppsState
+    from ..config import LinkSettings
+    from ..state import State
+
+__all__ = ["LinksState", "mine", "set_up"]
+
+#: What the uses of keys call the dialects.
+USE: dict[Dialect, str] = {"link": "link", "signature": "signature", "legacy-signature": "legacy"}
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LinksState:
+    """The settings of this part, what identifies calls, and who is who."""
+
+    settings: LinkSettings
+    incoming: Incoming
+    people: KnownPeople
+    name: str
+    issuer: str
+    apps: AppsState
+    made: dict[str, tuple[AppRecord, Link]] = field(default_factory=dict)
+
+    def link_to(self, slug: str) -> Link:
+        """How to call the linked app of this slug or client id. Raises AppNotFound, and Unavailable."""
+        app = self.apps.registry.find(slug)
+        if app is None:
+            raise AppNotFound(f"There is no linked app {slug!r}.")
+        made = self.made.get(app.id)
+        if made is None or made[0] is not app:
+            made = self.made[app.id] = (app, link_of(app, me=self.name, issuer=self.issuer))
+        return made[1]
+
+
+def link_of(app: AppRecord, *, me: str, issuer: str) -> Link:
+    """A linked app as a value that signs calls. Raises AppNotFound for one without an address or a key."""
+    now = time()
+    signing = {each: app.signing(f"{USE[each]}_out", now) for each in DIALECTS}
+    keys = {each: held.key for each, held in signing.items() if held is not None}
+    dialect: Dialect = next((each for each in DIALECTS if each == app.facts.dialect), "link")
+    if app.facts.address is None:
+        raise AppNotFound(f"The linked app {app.slug!r} has no address.")
+    return Link(
+        me=me,
+        slug=app.slug,
+        address=app.facts.address,
+        key=keys.get(dialect),
+        dialect=dialect,
+        issuer=issuer,
+        webhook_url=app.facts.webhook_url,
+        users_path=app.users_path,
+        keys=keys,
+    )
+
+
+def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
+    """Make what the links hold, and let guards read the credentials of linked apps."""
+    database, feed, apps = state.database_in_use(), state.verifier.feed, state.parts["apps"]
+    if feed is None:
+        raise RuntimeError("A state with a database has a feed.")
+    for dialect in USE.values():
+        apps.registry.loaders[dialect] = load_key
+    lifetime = float(state.tokens.access_lifetime)
+    people = KnownPeople(database, feed, size=apps.settings.app_cache_size, lifetime=lifetime)
+    terms = Terms(
+        name=state.settings.name,
+        leeway=state.settings.leeway,
+        max_lifetime=settings.link_max_lifetime,
+        remembered=state.tokens.access_lifetime,
+        authorities=_authorities(app, state.settings.issuer, settings),
+        body_limit=settings.signed_body_limit,
+    )
+    nonces = nonce_store(settings.nonce_store, database)
+    incoming = Incoming(terms, feed, registry=apps.registry, grants=apps.grants, people=people, nonces=nonces)
+    memory = Verifier(incoming.read_link, feed, state.tokens.token_cache_size)
+    state.readers["link"] = memory.identify
+    state.readers["signature"] = incoming.read_legacy
+    state.signature_readers.append(incoming.read_signed)
+    return LinksState(
+        settings=settings,
+        incoming=incoming,
+        people=people,
+        name=state.settings.name,
+        issuer=state.settings.issuer,
+        apps=apps,
+    )
+
+
+def _authorities(app: Flask, issuer: str, settings: LinkSettings) -> Callable[[str], bool]:
+    """Whether a signed request for this host is for us: that of the issuer, and those of the setting.
+
+    A development server without an issuer is known by whatever port it was started on.
+    """
+    parts = urlsplit(issuer)
+    ours = {authority_of(parts.netloc, parts.scheme), *settings.authorities}
+    anywhere = (app.debug or app.testing) and "LINKED_AUTH_ISSUER" not in app.config
+
+    def known(authority: str) -> bool:
+        host = authority.rpartition(":")[0] if authority[-1:].isdigit() and ":" in authority else authority
+        return authority in ours or (anywhere and host in _LOOPBACK)
+
+    return known
+
+
+def mine() -> tuple[State, LinksState]:
+    """The state of the extension on the current app, and that of the links in it."""
+    state = current_state()
+    links: LinksState = state.parts["links"]
+    return state, links

@@ -128,17 +128,14 @@ def identify(
 
 
 def _identify_signed(
-    text: str, reader: Callable[[str], Identity | None], rival: str | None, mode: str | None
+    text: str, reader: Callable[[str, bool], Identity | None], rival: str | None, mode: str | None
 ) -> Identity | None:
     """Who signed the request, or None: others sign too (a proxy, a robot), and their labels are not our business."""
     if mode == "jwt":
         if rival is None:
             raise ForbiddenSchema("This admits linked apps only, by %(mode)s.", values={"mode": mode})
         return None
-    identity = reader(text)
-    if identity is not None and rival is not None:
-        raise RivalCredentials("The request is signed and carries a token as well: send one of the two.")
-    return identity
+    return reader(text, rival is not None)
 
 
 def _check_mode(mode: str, scheme: str) -> None:

@@ -86,7 +86,8 @@ class Incoming:
     def read_signed(self, signature_input: str, has_rival: bool) -> Identity | None:
         """Who signed the request (RFC 9421), None if the signature is for others.
 
-        Raises RivalCredentials if there is another credential as well, InvalidToken, MalformedRequest, TooLarge and Unavailable. What was found right counts once.
+        Raises RivalCredentials if there is another credential as well, InvalidToken, MalformedRequest, TooLarge and
+        Unavailable. What was found right counts once.
         """
         known: Identity | None = request.environ.get(_SIGNED_BY)
         if known is not None:  # two guards on one view: the nonce counts once

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask, g
 
-from flask_linked_auth import Auth, LinkedAuth, ascope, scope
+from flask_linked_auth import Auth, ascope, scope
 from flask_linked_auth.apps import changes, keys
 from flask_linked_auth.links.keys import dump_key, generate_key
 from tests.links.pair import Pair, add_key, link
@@ -19,7 +19,7 @@ BOTH: list[Any] = ["link", "signature"]
 
 @pytest.fixture
 def app() -> Flask:
-    app = make_app(LinkedAuth())
+    app = make_app()
 
     def told(rest: str = "") -> dict[str, Any]:
         return {

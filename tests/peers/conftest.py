@@ -1,0 +1,67 @@
+"""Real other software that speaks the same protocols. `make peers` installs it; `make test` uses it where it is.
+
+A test whose peer is missing is skipped, and says so; it fails if LINKED_AUTH_TEST_REQUIRE names `peers`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+
+from tests.peers.academy import MADE, Academy, open_academy
+from tests.peers.ear import Ear, listening
+from tests.peers.node_peer import INSTALLED, NodePeer, open_node_peer
+
+_numbers = itertools.count(1)
+
+
+def _missing(what: str) -> NoReturn:
+    if "peers" in os.environ.get("LINKED_AUTH_TEST_REQUIRE", "").split():
+        pytest.fail(f"peers are required (LINKED_AUTH_TEST_REQUIRE), and {what} is missing", pytrace=False)
+    pytest.skip(f"peers: {what} is missing (make peers)")
+
+
+@pytest.fixture(scope="session")
+def academy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Academy]:
+    """The Django site with `linked-services`, which all share; each test has an app row of its own there (`slug`)."""
+    if not MADE.exists():
+        _missing(".venv-peers")
+    with open_academy(tmp_path_factory.mktemp("academy")) as site:
+        yield site
+
+
+@pytest.fixture
+def slug() -> str:
+    """What this service is called in one test; nobody else there is."""
+    return f"blog-{next(_numbers)}"
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    """A server that remembers each request as it came."""
+    with listening() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def node_peer() -> Iterator[NodePeer]:
+    """The RFC 9421 implementation from npm, in a Node of its own."""
+    if not INSTALLED.exists():
+        _missing("tests/peers/node/node_modules")
+    if shutil.which("node") is None:
+        _missing("node")
+    with open_node_peer() as peer:
+        yield peer
+
+
+@pytest.fixture(scope="session")
+def _signatures_of_pypi() -> None:
+    try:
+        import http_message_signatures  # noqa: F401
+    except ImportError:
+        _missing("http-message-signatures")

@@ -15,7 +15,8 @@ import pytest
 
 from tests.peers.academy import MADE, Academy, open_academy
 from tests.peers.ear import Ear, listening
-from tests.peers.node_peer import INSTALLED, NodePeer, open_node_peer
+from tests.peers.node_peer import INSTALLED, open_node_peer
+from tests.peers.signing_peers import Npm, PyPI, SigningPeer
 
 _numbers = itertools.count(1)
 
@@ -48,20 +49,33 @@ def ear() -> Iterator[Ear]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def node_peer() -> Iterator[NodePeer]:
-    """The RFC 9421 implementation from npm, in a Node of its own."""
-    if not INSTALLED.exists():
-        _missing("tests/peers/node/node_modules")
-    if shutil.which("node") is None:
-        _missing("node")
-    with open_node_peer() as peer:
-        yield peer
+@pytest.fixture(scope="session", params=["PyPI", "npm"])
+def peer(request: pytest.FixtureRequest) -> SigningPeer:
+    """An implementation of RFC 9421 that is not ours; the test runs with each."""
+    found: SigningPeer = request.getfixturevalue(f"_{request.param.lower()}")
+    return found
 
 
 @pytest.fixture(scope="session")
-def _signatures_of_pypi() -> None:
+def _pypi() -> PyPI:
     try:
         import http_message_signatures  # noqa: F401
     except ImportError:
         _missing("http-message-signatures")
+    return PyPI()
+
+
+@pytest.fixture(scope="session")
+def _npm() -> Iterator[Npm]:
+    if not INSTALLED.exists():
+        _missing("tests/peers/node/node_modules")
+    if shutil.which("node") is None:
+        _missing("node")
+    with open_node_peer() as node:
+        yield Npm(node)
+
+
+@pytest.fixture
+def peers(_pypi: PyPI, _npm: Npm) -> list[SigningPeer]:
+    """Both of them."""
+    return [_pypi, _npm]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.peers.academy import Academy
-from tests.peers.ear import Ear
+if TYPE_CHECKING:
+    from tests.peers.academy import Academy
+    from tests.peers.ear import Ear
 
 pytestmark = pytest.mark.xdist_group("peers")  # the tests share the site
 VIEWS = ["function", "class", "async", "jwt"]

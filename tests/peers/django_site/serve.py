@@ -29,7 +29,8 @@ def main() -> None:
         server.should_exit = True
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    print(json.dumps({"address": address}), flush=True)
+    sys.stdout.write(json.dumps({"address": address}) + "\n")
+    sys.stdout.flush()
     server.run(sockets=[listener])
 
 

@@ -1,4 +1,4 @@
-"""A small Django site whose only purpose is `linked_services`. Where it lives and what it is called, `serve.py` says."""
+"""A small Django site for `linked_services` alone. `academy.py` says where it lives and what it is called."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": FOLDER / "site.sqlite3",
-        "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"},
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL",
+        },
     }
 }
 INSTALLED_APPS = [

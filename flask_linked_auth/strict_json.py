@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-__all__ = ["MAX_DEPTH", "NoObject", "UnfitText", "read_object"]
+__all__ = ["MAX_DEPTH", "NoObject", "UnfitText", "read_json", "read_object"]
 
 MAX_DEPTH = 32  # objects and lists within each other
 MAX_DIGITS = 20  # of a whole number
@@ -26,10 +26,16 @@ class UnfitText(ValueError):
 
 def read_object(data: bytes) -> dict[str, Any]:
     """A JSON object in UTF-8 without BOM (RFC 8259). Raises ValueError, NoObject and UnfitText, or RecursionError."""
-    text = data.decode()
-    value = _decode(text)
+    value = read_json(data)
     if type(value) is not dict:
         raise NoObject("Not a JSON object.")
+    return value
+
+
+def read_json(data: bytes) -> Any:
+    """Any JSON value, read as strictly. Raises ValueError and UnfitText, or RecursionError."""
+    text = data.decode()
+    value = _decode(text)
     # An escape is the only way to write NUL or a surrogate, so all others skip the walk.
     if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
         _check_values(value)
@@ -65,7 +71,7 @@ _decode = json.JSONDecoder(
 ).decode
 
 
-def _check_values(root: dict[str, Any]) -> None:
+def _check_values(root: Any) -> None:
     """Refuse nesting that breaks later code, and texts that neither a database nor a log can take."""
     waiting: list[tuple[Any, int]] = [(root, 1)]
     while waiting:

@@ -1,0 +1,236 @@
+"""The errors of calls between services, as data. A tree of its own below the one of `errors.py`; no Flask in here.
+
+LinkedAuthError
+├── AppNotFound                      `Service` was asked for an app that is not there
+├── ForeignAddress                   a call would leave the origin of its link
+├── BodyTooLarge                     a body has to be read before it is sent, and is larger than that
+└── Problem
+    ├── LinkRefused              401 + WWW-Authenticate, what the others are
+    │   ├── NoAuthorizationHeader
+    │   ├── MalformedHeader
+    │   ├── BadSchema
+    │   ├── ForbiddenSchema
+    │   ├── ForbiddenStrategy
+    │   ├── UnknownSchema
+    │   ├── UnknownApp
+    │   ├── UnknownAlgorithm
+    │   ├── WrongAppToken
+    │   │   └── WrongLegacyAppToken
+    │   ├── ExpiredCredential
+    │   ├── BadTimestamp
+    │   └── Replayed
+    ├── AgreementNotAccepted     403
+    ├── UserWithNoAccess         403
+    └── UserNotFound             404
+"""
+
+from __future__ import annotations
+
+from .catalogs import _
+from .errors import Forbidden, InvalidToken, LinkedAuthError, NotFound
+
+__all__ = [
+    "AgreementNotAccepted",
+    "AppNotFound",
+    "BadSchema",
+    "BadTimestamp",
+    "BodyTooLarge",
+    "ExpiredCredential",
+    "ForbiddenSchema",
+    "ForbiddenStrategy",
+    "ForeignAddress",
+    "LinkRefused",
+    "MalformedHeader",
+    "NoAuthorizationHeader",
+    "Replayed",
+    "UnknownAlgorithm",
+    "UnknownApp",
+    "UnknownSchema",
+    "UserNotFound",
+    "UserWithNoAccess",
+    "WrongAppToken",
+    "WrongLegacyAppToken",
+]
+
+
+class AppNotFound(LinkedAuthError):
+    """Raised by `Service`: there is no linked app of this slug, or it cannot be called."""
+
+
+class ForeignAddress(LinkedAuthError):
+    """Raised by `Service`: a call, or a redirect that it follows, leads away from the origin of the link."""
+
+
+class BodyTooLarge(LinkedAuthError):
+    """Raised by `Service`: a body that has to be read before it is sent is larger than the limit."""
+
+
+class LinkRefused(InvalidToken):
+    """A call between services that is not admitted; each of its kinds says why."""
+
+    slug = "link-refused"
+    title = _("Call refused")
+    meaning = _("Another service calls, and its credential is not admitted; nothing more precise applies.")
+    advice = _("Compare what is set up for the link in both services.")
+
+
+class NoAuthorizationHeader(LinkRefused):
+    """A view that is for linked services only was called without a credential."""
+
+    slug = "no-authorization-header"
+    title = _("No credential of a service")
+    meaning = _("This is for linked services only, and the request carries no credential of one.")
+    advice = _("Call it through `Service`.")
+
+
+class MalformedHeader(LinkRefused):
+    """`Authorization`, `Signature-Input`, `Signature`, `Content-Digest` or `Linked-Subject` cannot be read."""
+
+    slug = "authorization-header-malformed"
+    title = _("Malformed credential")
+    meaning = _(
+        "A header that says who is calling (`Authorization`, `Signature-Input`, `Signature`, `Content-Digest` or "
+        "`Linked-Subject`) is not in its exact form, is too long, or is missing where the others need it."
+    )
+    advice = _("Let `Service` write these headers. If it does, see whether a proxy changes them.")
+
+
+class BadSchema(LinkRefused):
+    """The scheme of `Authorization` is none that linked services use."""
+
+    slug = "authorization-header-bad-schema"
+    title = _("Another kind of credential")
+    meaning = _("This is for linked services only, and `Authorization` begins with none of their schemes.")
+    advice = _("Call it through `Service`.")
+
+
+class ForbiddenSchema(LinkRefused):
+    """The view's `mode` does not admit this kind of credential."""
+
+    slug = "authorization-header-forbidden-schema"
+    title = _("Wrong kind of credential for this view")
+    meaning = _(
+        "The view admits calls of linked services by another `mode` only: by JWT, or by signed request."
+    )
+    advice = _("Call it with the `mode` that it wants.")
+
+
+class ForbiddenStrategy(LinkRefused):
+    """The app's row does not enable this dialect."""
+
+    slug = "authorization-header-forbidden-strategy"
+    title = _("Dialect not enabled")
+    meaning = _(
+        "The calling app is known, and may not call in this dialect: its row here does not enable it."
+    )
+    advice = _("Enable the dialect for the app, or let the other service use the one that is enabled.")
+
+
+class UnknownSchema(LinkRefused):
+    """The app's row names a scheme that nobody implements."""
+
+    slug = "unknown-auth-schema"
+    title = _("Unknown scheme")
+    meaning = _("The calling app is set up with a scheme of authentication that this service does not know.")
+    advice = _("Set the app up again.")
+
+
+class UnknownApp(LinkRefused):
+    """No linked app has the name that the credential says."""
+
+    slug = "app-not-found"
+    title = _("Unknown app")
+    meaning = _("No linked app of this service has the name, or no key the id, that the credential says.")
+    advice = _("Link the two services. The name is the slug that the other service has here.")
+
+
+class UnknownAlgorithm(LinkRefused):
+    """The credential, or the key it is to be checked by, is for an algorithm that the dialect does not have."""
+
+    slug = "algorithm-not-implemented"
+    title = _("Unknown algorithm")
+    meaning = _("The credential is made by an algorithm that this dialect does not have.")
+    advice = _(
+        "JWTs are made by HS256, HS512 or EdDSA, signed requests by hmac-sha256 or ed25519; the old signatures are "
+        "HMACs only."
+    )
+
+
+class WrongAppToken(LinkRefused):
+    """The signature is wrong, or what is signed is for, or by, somebody else."""
+
+    slug = "wrong-app-token"
+    title = _("Wrong credential")
+    meaning = _(
+        "The signature does not fit the request or the token, or is by another key; or the token is for another "
+        "service, or by another app than the header says."
+    )
+    advice = _(
+        "Compare the keys and the slugs in both services, and see whether a proxy changes the request."
+    )
+
+
+class WrongLegacyAppToken(WrongAppToken):
+    """The signature is by a key whose overlap is over."""
+
+    slug = "wrong-legacy-app-token"
+    title = _("Retired key")
+    meaning = _("The signature is by a key of this app that was replaced, and whose overlap is over.")
+    advice = _("Give the other service the new key.")
+
+
+class ExpiredCredential(LinkRefused):
+    """The token or the signature was good and its time is over."""
+
+    slug = "expired"
+    title = _("Expired")
+    meaning = _("The token or the signature was good and its time is over.")
+    advice = _("Sign the call anew. If it happens to every call, compare the clocks of the two machines.")
+
+
+class BadTimestamp(LinkRefused):
+    """A time in it is in the future, or leaves it good for too long."""
+
+    slug = "bad-timestamp"
+    title = _("Wrong time")
+    meaning = _("The token or the signature was made in the future, or is good for longer than is admitted.")
+    advice = _(
+        "Compare the clocks of the two machines, and how long the other service's credentials are good for."
+    )
+
+
+class Replayed(LinkRefused):
+    """A signed request came a second time."""
+
+    slug = "replayed"
+    title = _("Sent twice")
+    meaning = _("A signed request came a second time: its nonce has been seen.")
+    advice = _("Sign each try anew. If nobody sent it twice, somebody has copied it.")
+
+
+class AgreementNotAccepted(Forbidden):
+    """The person has not agreed to what the calling app asks for, or not to its newest version."""
+
+    slug = "agreement-not-accepted"
+    title = _("Agreement not accepted")
+    meaning = _(
+        "The person has not allowed the calling app to do this, or not since it asks for more than before."
+    )
+    advice = _("Send the person to the page of the agreement.")
+
+
+class UserWithNoAccess(Forbidden):
+    """The app may not see this person, or a token for one person asks for another."""
+
+    slug = "user-with-no-access"
+    title = _("This user does not have access to this resource")
+    meaning = _("The call is made for one person and asks for another.")
+    advice = _("Ask for the person that the call is made for.")
+
+
+class UserNotFound(NotFound):
+    """There is no such person, or none that the calling app may know of."""
+
+    slug = "user-not-found"
+    title = _("User not found")
+    meaning = _("There is no such person, or none that the calling app may know of.")

@@ -14,6 +14,8 @@ from typing import Any
 
 import requests
 
+from flask_linked_auth.links.keys import LinkKey, key_from_hex
+
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-peers/bin/python"
 MADE = ROOT / ".venv-peers/.for-tests"
@@ -60,6 +62,11 @@ class Academy:
         """What the site's own client got from an app."""
         done: dict[str, Any] = self.told("call", slug=slug, method=method.lower(), path=path, **options)
         return done
+
+
+def key_of(app: Mapping[str, Any], algorithm: Any) -> LinkKey:
+    """The keys of a row of the site, as ours."""
+    return key_from_hex(algorithm, private=app["private_key"], public=app["public_key"])
 
 
 #: What the Django package calls the algorithms of a JWT.

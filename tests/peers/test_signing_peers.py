@@ -61,6 +61,4 @@ def test_each_notices_a_change(peers: list[SigningPeer], key: PeerKey, change: s
 def test_each_notices_that_it_is_late(peers: list[SigningPeer]) -> None:
     for signer, verifier in itertools.product(peers, peers):
         old = Signed(created=Signed().created - 100, lifetime=60)
-        assert "expired" in verifier.verify(KEYS[0], signer.sign(KEYS[0], GET, old)).replace(
-            "past", "expired"
-        )
+        assert re.search("expired|in the past", verifier.verify(KEYS[0], signer.sign(KEYS[0], GET, old)))

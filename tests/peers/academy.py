@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -28,8 +29,13 @@ class Academy:
 
     address: str
     secret: str
-    log: Path
+    folder: Path
     name: str = NAME
+
+    @property
+    def log(self) -> Path:
+        """What it complained about."""
+        return self.folder / "site.log"
 
     def told(self, deed: str, **given: Any) -> Any:
         """Have the site do one of the deeds of `django_site/control.py`."""
@@ -63,6 +69,20 @@ class Academy:
         done: dict[str, Any] = self.told("call", slug=slug, method=method.lower(), path=path, **options)
         return done
 
+    def agrees(self, person: int, slug: str, fields: Mapping[str, str]) -> requests.Response:
+        """A person at a browser opens the page of an app, and sends its form back with these fields."""
+        cookies, path = self.told("session", user=person), f"/v1/auth/authorize/{slug}"
+        page = self.ask("GET", path, cookies=cookies)
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+        assert token, page.text
+        return self.ask(
+            "POST",
+            path,
+            data={"csrfmiddlewaretoken": token[1], **fields},
+            cookies={**cookies, "csrftoken": page.cookies["csrftoken"]},
+            allow_redirects=False,
+        )
+
 
 def key_of(app: Mapping[str, Any], algorithm: Any) -> LinkKey:
     """The keys of a row of the site, as ours."""
@@ -75,7 +95,7 @@ ALGORITHMS = {"HS256": "HMAC_SHA256", "HS512": "HMAC_SHA512", "EdDSA": "ED25519"
 
 @contextmanager
 def open_academy(folder: Path) -> Iterator[Academy]:
-    """The site, in a process of its own and on a database of its own."""
+    """The site, in a process of its own, on the database in `folder`: with a folder of its own, alone."""
     secret, log = secrets.token_hex(16), folder / "site.log"
     settings = {
         "SITE_FOLDER": str(folder),
@@ -85,7 +105,7 @@ def open_academy(folder: Path) -> Iterator[Academy]:
     }
     # Nothing of our own environment may reach it: neither coverage nor a PYTHONPATH with this checkout.
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    with log.open("wb") as errors:
+    with log.open("ab") as errors:
         process = subprocess.Popen(
             [PYTHON, "serve.py"],
             cwd=Path(__file__).parent / "django_site",
@@ -99,7 +119,7 @@ def open_academy(folder: Path) -> Iterator[Academy]:
     try:
         first = process.stdout.readline()
         assert first, f"the Django site did not start:\n{log.read_text()[-3000:]}"
-        yield Academy(json.loads(first)["address"], secret, log)
+        yield Academy(json.loads(first)["address"], secret, folder)
     finally:
         process.stdin.close()
         try:

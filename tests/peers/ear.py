@@ -1,7 +1,8 @@
-"""A server that hears: it remembers each request byte for byte, and answers 200 with a little JSON."""
+"""A server that hears: it remembers each request byte for byte, and answers what it is told to, or a little JSON."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ class Heard:
 class Ear:
     address: str
     heard: list[Heard] = field(default_factory=list)
+    #: The JSON for a path; any other is answered `{"heard": true}`.
+    answers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def last(self) -> Heard:
@@ -60,7 +63,8 @@ def listening() -> Iterator[Ear]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             ear.heard.append(Heard(self.command, self.path, headers, body))
             self.send_response(200)
-            answer = b"" if self.command == "HEAD" else b'{"heard": true}'
+            told = ear.answers.get(urlsplit(self.path).path, {"heard": True})
+            answer = b"" if self.command == "HEAD" else json.dumps(told).encode()
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()

@@ -28,7 +28,7 @@ def _person(user: User | None) -> dict[str, Any] | None:
 def _told(request: Any, app: Any, token: Any, user: User | None) -> dict[str, Any]:
     """What a guarded view knows. Under a signature the package gives no token and no way to the person."""
     return {
-        "app": App.objects.get(id=app.id).slug,
+        "app": App.objects.filter(id=app.id).values_list("slug", flat=True).first(),
         "sub": token and token["sub"],
         "user": _person(user),
         "given": sorted(app),

@@ -9,12 +9,14 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from tests.peers.academy import MADE, Academy, open_academy
 from tests.peers.ear import Ear, listening
+from tests.peers.flask_pair import Pair, open_pair
 from tests.peers.node_peer import INSTALLED, open_node_peer
 from tests.peers.signing_peers import Npm, PyPI, SigningPeer
 
@@ -79,3 +81,10 @@ def _npm() -> Iterator[Npm]:
 def peers(_pypi: PyPI, _npm: Npm) -> list[SigningPeer]:
     """Both of them."""
     return [_pypi, _npm]
+
+
+@pytest.fixture
+def pair(slug: str, tmp_path: Path) -> Iterator[Pair]:
+    """A live Flask app of ours, called `slug`."""
+    with open_pair(slug, tmp_path) as live:
+        yield live

@@ -54,12 +54,13 @@ def ear() -> Iterator[Ear]:
 @pytest.fixture(scope="session", params=["PyPI", "npm"])
 def peer(request: pytest.FixtureRequest) -> SigningPeer:
     """An implementation of RFC 9421 that is not ours; the test runs with each."""
-    found: SigningPeer = request.getfixturevalue(f"_{request.param.lower()}")
+    found: SigningPeer = request.getfixturevalue(request.param.lower())
     return found
 
 
 @pytest.fixture(scope="session")
-def _pypi() -> PyPI:
+def pypi() -> PyPI:
+    """The implementation of RFC 9421 from PyPI."""
     try:
         import http_message_signatures  # noqa: F401
     except ImportError:
@@ -68,7 +69,8 @@ def _pypi() -> PyPI:
 
 
 @pytest.fixture(scope="session")
-def _npm() -> Iterator[Npm]:
+def npm() -> Iterator[Npm]:
+    """The one from npm, in a Node of its own."""
     if not INSTALLED.exists():
         _missing("tests/peers/node/node_modules")
     if shutil.which("node") is None:
@@ -78,9 +80,9 @@ def _npm() -> Iterator[Npm]:
 
 
 @pytest.fixture
-def peers(_pypi: PyPI, _npm: Npm) -> list[SigningPeer]:
+def peers(pypi: PyPI, npm: Npm) -> list[SigningPeer]:
     """Both of them."""
-    return [_pypi, _npm]
+    return [pypi, npm]
 
 
 @pytest.fixture

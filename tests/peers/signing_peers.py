@@ -68,6 +68,8 @@ class Signed:
     created: int = field(default_factory=lambda: int(time.time()))
     lifetime: int = 60
     tag: str = TAG
+    label: str = LABEL
+    appended: bool = False  # to a signature that is there
 
     @property
     def expires(self) -> int:
@@ -80,8 +82,11 @@ class SigningPeer(Protocol):
     def sign(self, key: PeerKey, message: Message, signed: Signed) -> Message:
         """The same request, signed."""
 
-    def verify(self, key: PeerKey, message: Message) -> str:
-        """Empty if the signature holds and covers what the profile covers, else why not."""
+    def verify(self, key: PeerKey, message: Message, body: bytes | None = None) -> str:
+        """Empty if the signature holds and covers what the profile covers, else why not.
+
+        The one of PyPI also holds the body against its digest; the other looks at headers only.
+        """
 
 
 def digest_of(body: bytes) -> str:
@@ -105,19 +110,20 @@ class PyPI:
             expires=datetime.fromtimestamp(signed.expires, UTC),
             nonce=signed.nonce,
             tag=signed.tag,
-            label=LABEL,
+            label=signed.label,
+            append_if_signature_exists=signed.appended,
             covered_component_ids=message.components,
             use_existing_digest="Content-Digest" in message.headers,
         )
         return copy
 
-    def verify(self, key: PeerKey, message: Message) -> str:
+    def verify(self, key: PeerKey, message: Message, body: bytes | None = None) -> str:
         from http_message_signatures import HTTPMessageVerifier, InvalidSignature
 
         verifier = HTTPMessageVerifier(signature_algorithm=_algorithm(key), key_resolver=_Resolver(key))
         try:
             (found,) = verifier.verify(
-                message, expect_tag=TAG, expect_label=LABEL, require_components=message.components
+                message, expect_tag=TAG, expect_label=LABEL, require_components=message.components, body=body
             )
         except InvalidSignature as error:
             return str(error) or repr(error)
@@ -140,11 +146,11 @@ class Npm:
             "nonce": signed.nonce,
             "tag": signed.tag,
         }
-        answer = self._ask("sign", key, message, private=True, label=LABEL, params=params)
+        answer = self._ask("sign", key, message, private=True, label=signed.label, params=params)
         assert "error" not in answer, answer
         return replace(message, headers=answer["headers"])
 
-    def verify(self, key: PeerKey, message: Message) -> str:
+    def verify(self, key: PeerKey, message: Message, body: bytes | None = None) -> str:
         answer = self._ask("verify", key, message, private=False)
         if "error" in answer:
             return str(answer["error"])

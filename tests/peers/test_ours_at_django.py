@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from flask_linked_auth.links.keys import ALGORITHMS, LinkKey, generate_key
-from flask_linked_auth.links.wire import LegacyRequest, form_of, legacy_body, sign_jwt, sign_legacy
+from flask_linked_auth.links.wire import form_of, legacy_body, sign_jwt, sign_legacy
 from tests.peers.academy import key_of
 
 if TYPE_CHECKING:
@@ -106,8 +106,12 @@ def test_our_signature_opens_its_views(academy: Academy, slug: str, name: str, v
     method, query, data, content_type = REQUESTS[name]
     algorithm = HMACS[len(name) % 2]
     app = academy.has_app(slug, algorithm, strategy="JWT" if "signature" in view else "SIGNATURE")
-    signed = LegacyRequest(method, form_of(query), legacy_body(data, content_type))
-    headers = {"Authorization": sign_legacy(key_of(app, algorithm), signed, sender=slug)}
+    body = legacy_body(data, content_type)
+    headers = {
+        "Authorization": sign_legacy(
+            key_of(app, algorithm), sender=slug, method=method, params=form_of(query), body=body
+        )
+    }
     headers |= {"Content-Type": content_type} if content_type else {}
     answer = academy.ask(method, f"/posts/{view}{'?' if query else ''}{query}", headers, data=data)
     assert (answer.status_code, answer.json().get("app")) == (200, slug), answer.text
@@ -118,6 +122,6 @@ def test_our_signature_opens_its_views(academy: Academy, slug: str, name: str, v
 @pytest.mark.parametrize("algorithm", HMACS)
 def test_our_signature_by_another_key_does_not(academy: Academy, slug: str, algorithm: Any) -> None:
     academy.has_app(slug, algorithm)
-    header = sign_legacy(generate_key(algorithm), LegacyRequest("GET", form_of(""), None), sender=slug)
+    header = sign_legacy(generate_key(algorithm), sender=slug, method="GET", params={}, body=None)
     answer = academy.ask("GET", "/posts/signature", {"Authorization": header})
     assert (answer.status_code, answer.json()) == (401, {"detail": "wrong-app-token"})

@@ -64,7 +64,7 @@ def test_an_agreement_is_looked_up_by_the_number_of_the_sender(academy: Academy,
 
 
 def test_a_scope_added_after_the_agreement_counts_at_once(academy: Academy, slug: str) -> None:
-    needs = {"require_an_agreement": True}
+    needs: dict[str, Any] = {"require_an_agreement": True}
     app = academy.has_app(slug, **needs, required=["read:user"])
     ana = _person(academy, f"ana-{slug}")
     academy.told("agreement", slug=slug, user=ana, optional=[])

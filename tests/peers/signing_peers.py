@@ -103,7 +103,7 @@ class PyPI:
         from http_message_signatures import HTTPMessageSigner
 
         copy = replace(message, headers=dict(message.headers))
-        HTTPMessageSigner(signature_algorithm=_algorithm(key), key_resolver=_Resolver(key)).sign(
+        HTTPMessageSigner(signature_algorithm=_algorithm(key), key_resolver=_resolver(key)).sign(
             copy,
             key_id=key.id,
             created=datetime.fromtimestamp(signed.created, UTC),
@@ -120,7 +120,7 @@ class PyPI:
     def verify(self, key: PeerKey, message: Message, body: bytes | None = None) -> str:
         from http_message_signatures import HTTPMessageVerifier, InvalidSignature
 
-        verifier = HTTPMessageVerifier(signature_algorithm=_algorithm(key), key_resolver=_Resolver(key))
+        verifier = HTTPMessageVerifier(signature_algorithm=_algorithm(key), key_resolver=_resolver(key))
         try:
             (found,) = verifier.verify(
                 message, expect_tag=TAG, expect_label=LABEL, require_components=message.components, body=body
@@ -178,17 +178,11 @@ def _algorithm(key: PeerKey) -> Any:
     return algorithms.HMAC_SHA256 if isinstance(key.signing, bytes) else algorithms.ED25519
 
 
-class _Resolver:
+def _resolver(key: PeerKey) -> Any:
     """The one key there is; none for another id."""
+    from http_message_signatures import MappingKeyResolver
 
-    def __init__(self, key: PeerKey) -> None:
-        self.key = key
-
-    def resolve_private_key(self, key_id: str) -> Any:
-        assert key_id == self.key.id
-        return self.key.signing if isinstance(self.key.signing, bytes) else self.key.pem(private=True)
-
-    def resolve_public_key(self, key_id: str) -> Any:
-        if key_id != self.key.id:
-            return None
-        return self.key.signing if isinstance(self.key.signing, bytes) else self.key.pem(private=False)
+    shared = key.signing if isinstance(key.signing, bytes) else None
+    public = shared or key.pem(private=False)
+    private = shared or key.pem(private=True)
+    return MappingKeyResolver(public_keys={key.id: public}, private_keys={key.id: private})

@@ -59,14 +59,14 @@ def _admitted(academy: Academy, header: str, query: str, data: bytes, content_ty
 @given(data=bodies)
 def test_any_json(academy: Academy, slug: str, key: LinkKey, data: Any) -> None:
     sent = json.dumps(data).encode()
-    covered = {"method": "POST", "params": {}, "body": legacy_body(sent, JSON)}
+    covered: dict[str, Any] = {"method": "POST", "params": {}, "body": legacy_body(sent, JSON)}
     assert _admitted(academy, sign_legacy(key, sender=slug, **covered), "", sent, JSON)
 
 
 @once
 @given(query=queries)
 def test_any_query(academy: Academy, slug: str, key: LinkKey, query: str) -> None:
-    covered = {"method": "POST", "params": form_of(query), "body": {}}
+    covered: dict[str, Any] = {"method": "POST", "params": form_of(query), "body": {}}
     assert _admitted(academy, sign_legacy(key, sender=slug, **covered), query, b"{}", JSON)
 
 
@@ -74,7 +74,7 @@ def test_any_query(academy: Academy, slug: str, key: LinkKey, query: str) -> Non
 @given(form=queries)
 def test_any_form(academy: Academy, slug: str, key: LinkKey, form: str) -> None:
     sent = form.encode()
-    covered = {"method": "POST", "params": {}, "body": legacy_body(sent, FORM)}
+    covered: dict[str, Any] = {"method": "POST", "params": {}, "body": legacy_body(sent, FORM)}
     assert _admitted(academy, sign_legacy(key, sender=slug, **covered), "", sent, FORM)
 
 

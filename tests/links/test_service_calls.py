@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,17 @@ from flask_linked_auth.link_errors import AppNotFound, BodyTooLarge
 from flask_linked_auth.links import outgoing, transport
 from flask_linked_auth.links.client import Service
 from flask_linked_auth.links.keys import generate_key
-from tests.links.neighbour import KEYS, Neighbour, link_to, nonce_of, raw, read_head, said_by, unsigned
+from tests.links.neighbour import (
+    KEYS,
+    Neighbour,
+    link_to,
+    nonce_of,
+    raw,
+    read_head,
+    running,
+    said_by,
+    unsigned,
+)
 from tests.tiny import in_database, make_app, register, state_of
 
 DIALECTS = ["link", "signature", "legacy-signature"]
@@ -534,6 +545,19 @@ def test_a_bundle_of_certificates_is_taken_from_the_environment(environment: pyt
     assert Service(link_to("https://one.example")).verify == "curl.pem"
     environment.setenv("REQUESTS_CA_BUNDLE", "bundle.pem")
     assert Service(link_to("https://two.example")).verify == "bundle.pem"
+
+
+def test_certificates_are_checked(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate = tmp_path / "127.0.0.1.pem"
+    with running(certificate=certificate) as safe:
+        link = link_to(safe.address, dialect="signature")
+        with Service(link, 7) as service, pytest.raises(requests.exceptions.SSLError):
+            service.get("/x")
+        transport.surroundings.cache_clear()
+        environment.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        with Service(link, 7) as service:
+            assert service.get("/x").status_code == 200
+        assert said_by(safe.last, link) == "7"
 
 
 def test_a_netrc_does_not_sign_for_us(

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import Response
+from urllib3.response import BaseHTTPResponse
 
 from ..catalogs import _
 from ..errors import NotFound, Problem, TooLarge
 from ..http import answer
-from ..link_errors import AppNotFound, BodyTooLarge, ForeignAddress
+from ..link_errors import AppNotFound, BodyTooLarge, ForeignAddress, UpstreamFailed, UpstreamTooSlow
 
-__all__ = ["NoSuchApp", "UpstreamFailed", "UpstreamTooSlow", "refusal", "relay", "respond"]
+__all__ = ["NoSuchApp", "refusal", "relay", "respond"]
 
 log = logging.getLogger("flask_linked_auth")
 
@@ -50,28 +51,6 @@ class NoSuchApp(NotFound):
     meaning = _("The service that this would be asked of is not linked with this one.")
 
 
-class UpstreamFailed(Problem):
-    """Another service, of which this would be asked, cannot be reached or gives no answer that can be read."""
-
-    status = 502
-    slug = "upstream-failed"
-    title = _("Another service failed")
-    meaning = _(
-        "This is asked of another service, which cannot be reached or gives no answer that can be read."
-    )
-    advice = _("Try again later.")
-
-
-class UpstreamTooSlow(Problem):
-    """Another service, of which this would be asked, does not answer in time."""
-
-    status = 504
-    slug = "upstream-too-slow"
-    title = _("Another service is too slow")
-    meaning = _("This is asked of another service, which does not answer in time.")
-    advice = _("Try again later.")
-
-
 def relay(upstream: Any, *, stream: bool = False) -> Response:
     """The answer of Requests as a Flask response; with `stream` its body is read while ours is sent.
 
@@ -93,8 +72,9 @@ def respond(
         return answer(UpstreamFailed())
     given = [(name, _unfolded(value)) for name, value in headers if _NAME.fullmatch(name)]
     dropped = _OF_THE_CONNECTION | _OF_THE_SITE | set(_connection_names(given))
-    if any(name.lower() == "content-encoding" for name, _value in given):
-        dropped |= {"content-encoding", "content-length"}  # it was decoded on the way
+    codings = [value for name, value in given if name.lower() == "content-encoding"]
+    if codings and _was_decoded(codings):
+        dropped |= {"content-encoding", "content-length"}
     as_told = method.upper() == "HEAD" or not isinstance(body, bytes)
     lengths = {value for name, value in given if name.lower() == "content-length"}
     if not as_told or len(lengths) > 1 or not all(each.isdecimal() for each in lengths):
@@ -126,6 +106,12 @@ def refusal(error: Exception, *, late: bool = False) -> Response:
     if isinstance(problem, UpstreamFailed | UpstreamTooSlow):
         log.warning("A call that was to be passed on failed: %s", type(error).__name__)
     return answer(problem)
+
+
+def _was_decoded(codings: Iterable[str]) -> bool:
+    """Whether the body was decoded on the way here: what is not known is passed on as it is."""
+    known = {"identity", *BaseHTTPResponse.CONTENT_DECODERS}
+    return known.issuperset(each.strip().lower() for value in codings for each in value.split(","))
 
 
 def _connection_names(headers: Iterable[tuple[str, str]]) -> Iterator[str]:

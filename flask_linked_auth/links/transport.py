@@ -117,7 +117,7 @@ class SigningAdapter(BaseAdapter):
                     return answer
                 answer.close()
             time.sleep(pause)
-            if isinstance(getattr(request, "_body_position", None), int):
+            if hasattr(request.body, "seek"):
                 rewind_body(request)
 
     def close(self) -> None:
@@ -156,6 +156,7 @@ class SigningAdapter(BaseAdapter):
         request.headers["Content-Length"] = str(spool.size)
         if self.caller.dialect == "legacy-signature" or not spool.size:
             request.body = spool.read()
+            request._body_position = None  # noqa: SLF001 - Requests would rewind what is no file any more
             return None
         request.body = spool
         request._body_position = 0  # noqa: SLF001 - by this Requests rewinds the body for a redirect

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from flask_linked_auth.links.keys import LinkKey, generate_key
 from flask_linked_auth.links.link import SIGNATURE_HEADERS, Link
 from flask_linked_auth.links.signatures import (
     Target,
     authority_of,
-    read_digest,
+    check_body,
     read_signature,
-    split_target,
     verify_request,
 )
 from flask_linked_auth.links.wire import (
-    LegacyRequest,
     form_of,
     legacy_body,
     read_legacy,
@@ -73,7 +79,7 @@ class Neighbour:
 
     @property
     def authority(self) -> str:
-        return self.address.removeprefix("http://")
+        return self.address.partition("://")[2]
 
     def answers(self, *answers: Answer) -> None:
         """Give these answers, one after the other, and the last one ever after."""
@@ -122,9 +128,20 @@ def _handler(neighbour: Neighbour) -> type[BaseHTTPRequestHandler]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, neighbour: Neighbour) -> None:
+    def __init__(self, neighbour: Neighbour, certificate: Path | None) -> None:
         self.open: list[socket.socket] = []
+        self.context: ssl.SSLContext | None = None
+        if certificate is not None:
+            certify(certificate)
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(certificate)
         super().__init__(("127.0.0.1", 0), _handler(neighbour))
+
+    def get_request(self) -> Any:
+        connection, address = super().get_request()
+        if self.context is not None:
+            connection = self.context.wrap_socket(connection, server_side=True)
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.open.append(request)
@@ -134,12 +151,34 @@ class _Server(ThreadingHTTPServer):
         pass  # the client has gone
 
 
+def certify(file: Path) -> None:
+    """Write a key, and a certificate by itself for 127.0.0.1."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+
+
 @contextmanager
-def running(neighbour: Neighbour | None = None) -> Iterator[Neighbour]:
-    """A neighbour at an address of its own, until the end of the block."""
+def running(neighbour: Neighbour | None = None, *, certificate: Path | None = None) -> Iterator[Neighbour]:
+    """A neighbour at an address of its own, until the end of the block; over TLS with a certificate, made there."""
     neighbour = neighbour or Neighbour()
-    server = _Server(neighbour)
-    neighbour.address = f"http://127.0.0.1:{server.server_address[1]}"
+    server = _Server(neighbour, certificate)
+    neighbour.address = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -148,11 +187,11 @@ def running(neighbour: Neighbour | None = None) -> Iterator[Neighbour]:
         server.shutdown()
         thread.join()
         for each in server.open:
-            with_fate(each)
+            hang_up(each)
         server.server_close()
 
 
-def with_fate(connection: socket.socket) -> None:
+def hang_up(connection: socket.socket) -> None:
     """Close a connection that may be closed."""
     try:
         connection.shutdown(socket.SHUT_RDWR)
@@ -189,7 +228,7 @@ def raw(*scripts: Callable[[socket.socket], None]) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        with_fate(listener)
+        hang_up(listener)
         listener.close()
         acceptor.join(5)
 
@@ -228,20 +267,25 @@ def said_by(arrived: Arrived, link: Link) -> str | None:
         claims = verify_jwt(app, token, [link.key_for("link")], receiver="billing")
         assert (app, claims.iss) == ("shop", link.issuer)
         return claims.sub
-    path, query = split_target(arrived.target)
     if scheme == "Signature":
-        body = legacy_body(arrived.body, headers.get("content-type", ""))
-        request = LegacyRequest(arrived.method, form_of(query), body)
-        key = link.key_for("legacy-signature")
-        return verify_legacy(read_legacy(credential), [key], request, receiver="billing").sub
+        claims = verify_legacy(
+            read_legacy(credential),
+            [link.key_for("legacy-signature")],
+            method=arrived.method,
+            params=form_of(arrived.query),
+            body=legacy_body(arrived.body, headers.get("content-type", "")),
+            headers=headers,
+        )
+        return claims.sub
     received = read_signature(headers.get("signature-input"), headers.get("signature"))
     assert received is not None, headers
     declared = int(headers.get("content-length", 0)) > 0 or "transfer-encoding" in headers
-    digest = read_digest(headers.get("content-digest"), arrived.body, declared=declared)
+    digest, subject = headers.get("content-digest"), headers["linked-subject"]
+    sent_to = arrived.target.removeprefix(link.address)  # a proxy is sent the whole address
+    path, _, query = sent_to.partition("?")
     target = Target(arrived.method, authority_of(headers["host"], "http"), path, query)
-    verify_request(
-        received, link.key_for("signature"), target, subject=headers["linked-subject"], digest=digest
-    )
+    verify_request(received, link.key_for("signature"), target, subject=subject, digest=digest)
+    check_body(digest, arrived.body, declared=declared)
     return headers["linked-subject"] or None
 
 

@@ -12,16 +12,19 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from flask import Flask
 
 from flask_linked_auth.link_errors import AppNotFound, BodyTooLarge, ForeignAddress
 from flask_linked_auth.links import transport
 from flask_linked_auth.links.client import Service
 from tests.links.neighbour import KEYS, Neighbour, link_to, nonce_of, raw, read_head, running, said_by
 from tests.tiny import make_app, refused, state_of
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 httpx2 = pytest.importorskip("httpx2")
 
@@ -372,6 +375,18 @@ def test_a_folder_of_certificates_will_do(
 ) -> None:
     environment.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     assert call(link_to(billing.address)).status_code == 200
+
+
+def test_certificates_are_checked(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate = tmp_path / "127.0.0.1.pem"
+    with running(certificate=certificate) as safe:
+        link = link_to(safe.address, dialect="signature")
+        with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            call(link)
+        transport.surroundings.cache_clear()
+        environment.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert call(link).status_code == 200
+        assert said_by(safe.last, link) == "7"
 
 
 def test_webhooks(billing: Neighbour, elsewhere: Neighbour) -> None:

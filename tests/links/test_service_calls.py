@@ -6,11 +6,14 @@ import io
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +27,17 @@ from flask_linked_auth.link_errors import AppNotFound, BodyTooLarge
 from flask_linked_auth.links import outgoing, transport
 from flask_linked_auth.links.client import Service
 from flask_linked_auth.links.keys import generate_key
-from tests.links.neighbour import KEYS, Neighbour, link_to, nonce_of, raw, read_head, said_by, unsigned
+from tests.links.neighbour import (
+    KEYS,
+    Neighbour,
+    link_to,
+    nonce_of,
+    raw,
+    read_head,
+    running,
+    said_by,
+    unsigned,
+)
 from tests.tiny import in_database, make_app, register, state_of
 
 DIALECTS = ["link", "signature", "legacy-signature"]
@@ -76,8 +89,8 @@ BODIES: dict[str, tuple[dict[str, Any], bytes | None]] = {
     "file in memory": ({"data": lambda: io.BytesIO(b"in a file")}, b"in a file"),
     "text file": ({"data": lambda: io.StringIO("in a file")}, b"in a file"),
     "half-read file": ({"data": lambda: half_read(b"in a file")}, b"a file"),
-    "empty file": ({"data": lambda: io.BytesIO()}, b""),
-    "generator": ({"data": lambda: pieces()}, b"two pieces"),
+    "empty file": ({"data": io.BytesIO}, b""),
+    "generator": ({"data": pieces}, b"two pieces"),
     "empty generator": ({"data": lambda: iter(())}, b""),
     "pipe": ({"data": lambda: Unseekable(b"x" * 200_000)}, b"x" * 200_000),
     "large generator": ({"data": lambda: (b"x" * 100_000 for _ in range(30))}, b"x" * 3_000_000),
@@ -534,6 +547,19 @@ def test_a_bundle_of_certificates_is_taken_from_the_environment(environment: pyt
     assert Service(link_to("https://two.example")).verify == "bundle.pem"
 
 
+def test_certificates_are_checked(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate = tmp_path / "127.0.0.1.pem"
+    with running(certificate=certificate) as safe:
+        link = link_to(safe.address, dialect="signature")
+        with Service(link, 7) as service, pytest.raises(requests.exceptions.SSLError):
+            service.get("/x")
+        transport.surroundings.cache_clear()
+        environment.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        with Service(link, 7) as service:
+            assert service.get("/x").status_code == 200
+        assert said_by(safe.last, link) == "7"
+
+
 def test_a_netrc_does_not_sign_for_us(
     billing: Neighbour, tmp_path: Any, environment: pytest.MonkeyPatch
 ) -> None:
@@ -632,3 +658,13 @@ def test_a_plain_session_leaves_no_trace_of_a_signature(billing: Neighbour) -> N
     with requests.Session() as session:
         session.get(f"{billing.address}/x")
     assert unsigned(billing.last)
+
+
+def test_a_link_is_called_without_flask_and_without_a_database() -> None:
+    script = """
+import sys
+from flask_linked_auth import Link, Service
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"flask", "httpx2", "sqlalchemy", "werkzeug"}), "none")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "none"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -19,10 +19,12 @@ from werkzeug.serving import make_server
 
 from flask_linked_auth.link_errors import AppNotFound
 from flask_linked_auth.links.client import Service
-from flask_linked_auth.links.link import Link
 from flask_linked_auth.links.proxying import respond
 from tests.links.neighbour import Neighbour, link_to, raw, read_head, running, said_by
 from tests.tiny import logged, make_app, refused, state_of
+
+if TYPE_CHECKING:
+    from flask_linked_auth.links.link import Link
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
@@ -119,6 +121,14 @@ def test_a_compressed_answer_is_passed_on_as_it_reads(stream: bool, billing: Nei
     assert "Content-Encoding" not in answer.headers
     assert answer.headers.get("Content-Length") in ({None} if stream else {"6000"})
     assert answer.headers["Vary"] == "Accept"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_cannot_be_decoded_is_passed_on_as_it_is(stream: bool, billing: Neighbour) -> None:
+    billing.answer = lambda arrived: (200, {"Content-Encoding": "x-mine"}, b"as it is")
+    answer = gateway(billing.address, stream=stream).test_client().get("/billing/x")
+    assert (answer.data, answer.headers["Content-Encoding"]) == (b"as it is", "x-mine")
+    assert answer.headers["Content-Length"] == "8"
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -19,7 +19,7 @@ COVERAGE = $(if $(LINKED_AUTH_TEST_REQUIRE),--cov --cov-report=term --cov-fail-u
 # For a second look at what failed, one after the other: AGAIN="--last-failed --last-failed-no-failures none".
 AGAIN ?=
 EXTRAS = async,docs-ui,redis,postgresql,example
-TYPED = $(wildcard flask_linked_auth example_blog benchmarks tests/typing)
+TYPED = $(wildcard flask_linked_auth example_blog example_timetracker benchmarks tests/typing)
 PIP = -m pip install -qq --disable-pip-version-check
 
 .PHONY: help demo test proof browser docs html bench lint format types messages floors postman package clean

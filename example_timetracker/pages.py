@@ -23,6 +23,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from flask_linked_auth import Auth, page
+from flask_linked_auth.accounts.browser import identify_browser
 from flask_linked_auth.errors import (
     Conflict,
     CSRFFailed,
@@ -39,6 +40,7 @@ from . import activities, track_routes, tracks
 from .activities import BY_NAME, Activity
 from .database import db
 from .fields import is_key
+from .people import User
 from .tracks import Track
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ POLICY = (
     " frame-ancestors 'none'"
 )
 LATELY, MOST_ACTIVITIES = 8, 500  # how many one can choose from
-TYPED = ("activity", "description", "name", "about", "track")
+TYPED = ("activity", "description", "name", "track")
 
 
 @blueprint.app_template_filter()
@@ -78,7 +80,7 @@ def clock(seconds: int) -> str:
 @Auth.auth_required(optional=True)
 def home() -> ResponseReturnValue:
     """One's tracks, and what to start next."""
-    return _page(typed={"activity": request.args.get("activity", "")})
+    return _page(_person(), typed={"activity": request.args.get("activity", "")})
 
 
 @blueprint.post("/")
@@ -93,7 +95,7 @@ def act() -> ResponseReturnValue:
         return redirect(url_for(".home", **deed(g.user.id, typed)), 303)
     except (Conflict, InvalidFields, NotFound) as problem:
         db.session.rollback()
-        return _page(typed=typed, problem=problem), problem.status
+        return _page(_person(), typed=typed, problem=problem), problem.status
 
 
 def _start(user_id: int, typed: dict[str, str]) -> dict[str, Any]:
@@ -124,12 +126,10 @@ def _stop(user_id: int, typed: dict[str, str]) -> dict[str, Any]:
 
 
 def _add(user_id: int, typed: dict[str, str]) -> dict[str, Any]:
-    name = typed["name"].strip()
-    known = db.session.scalar(select(Activity.id).where(func.lower(Activity.name) == name.lower()).limit(1))
-    if known is None:
-        given = _loaded(activities.schema, {"name": name, "description": typed["about"].strip()})
-        known = activities.add_activity(user_id, given)["id"]
-    return {"activity": known}
+    given = _loaded(activities.schema, {"name": typed["name"]})
+    same = func.lower(Activity.name) == given["name"].lower()
+    known = db.session.scalar(select(Activity.id).where(same).order_by(Activity.id).limit(1))
+    return {"activity": known or activities.add_activity(user_id, given)["id"]}
 
 
 #: What the buttons do: each gives the parameters of the page that comes next.
@@ -157,7 +157,9 @@ def to_login(problem: Unauthorized) -> ResponseReturnValue:
 @blueprint.errorhandler(CSRFFailed)
 def show_again(problem: CSRFFailed) -> ResponseReturnValue:
     """Show what was typed, to be sent once more; but not what another site typed, which one click would do."""
-    return _page(typed={} if problem.foreign else _typed(), problem=problem), problem.status
+    identity = identify_browser()  # the guard has published nobody; for what another site sends it is None
+    person = None if identity is None else db.session.get(User, identity.user_id)
+    return _page(person, typed={} if problem.foreign else _typed(), problem=problem), problem.status
 
 
 def _typed() -> dict[str, str]:
@@ -165,8 +167,7 @@ def _typed() -> dict[str, str]:
     return {name: request.form.get(name, "").replace("\r\n", "\n") for name in TYPED}
 
 
-def _page(*, typed: dict[str, str], problem: Problem | None = None) -> Response:
-    person = _person()
+def _page(person: User | None, *, typed: dict[str, str], problem: Problem | None = None) -> Response:
     shown = {} if person is None else _shown(person.id)
     complaints = {} if problem is None else dict(problem.errors)
     html = render_template(
@@ -176,11 +177,7 @@ def _page(*, typed: dict[str, str], problem: Problem | None = None) -> Response:
         complaints=complaints,
         problem=problem if not complaints else None,
         refused=isinstance(problem, CSRFFailed),
-        longest={
-            "description": track_routes.LONGEST_DESCRIPTION,
-            "name": activities.LONGEST_NAME,
-            "about": activities.LONGEST_DESCRIPTION,
-        },
+        longest={"description": track_routes.LONGEST_DESCRIPTION, "name": activities.LONGEST_NAME},
         **shown,
     )
     response = make_response(html)
@@ -189,12 +186,13 @@ def _page(*, typed: dict[str, str], problem: Problem | None = None) -> Response:
     return response
 
 
-def _person() -> Any:
+def _person() -> User | None:
     """Who is logged in, if anybody is."""
     try:
-        return g.get_user() if g.get("user") is not None else None
+        found: User | None = g.get_user() if g.user is not None else None
     except UnknownUser:  # who left a moment ago
         return None
+    return found
 
 
 def _shown(user_id: int) -> dict[str, Any]:

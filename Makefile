@@ -31,7 +31,7 @@ help:
 	@echo "make docs      docs/ as HTML, and the tests of it and README.md"
 	@echo "make floors    every test, on the lowest versions of the dependencies"
 	@echo "make browser   the pages in Chromium, by Playwright (wants /usr/bin/chromium and npm)"
-	@echo "make postman   the Postman collection of the blog, by newman (wants npm)"
+	@echo "make postman   the Postman collections of the examples, by newman (wants npm)"
 	@echo "make bench     what a guard costs"
 	@echo "make lint      ruff; make format lets it change the files"
 	@echo "make types     mypy --strict"

@@ -22,7 +22,7 @@ AGAIN ?=
 PEERS = .venv-peers/.for-tests tests/peers/node/node_modules/.made
 WANTED = $(if $(filter peers,$(LINKED_AUTH_TEST_REQUIRE)),$(PEERS))
 EXTRAS = async,docs-ui,redis,postgresql,example
-TYPED = $(wildcard flask_linked_auth example_blog benchmarks tests/typing)
+TYPED = $(wildcard flask_linked_auth example_blog example_timetracker benchmarks tests/typing)
 PIP = -m pip install -qq --disable-pip-version-check
 
 .PHONY: help demo test proof browser peers docs html bench lint format types messages floors postman package clean
@@ -35,7 +35,7 @@ help:
 	@echo "make floors    every test, on the lowest versions of the dependencies"
 	@echo "make browser   the pages in Chromium, by Playwright (wants /usr/bin/chromium and npm)"
 	@echo "make peers     with other software that speaks the same protocols, in .venv-peers (wants npm)"
-	@echo "make postman   the Postman collection of the blog, by newman (wants npm)"
+	@echo "make postman   the Postman collections of the examples, by newman (wants npm)"
 	@echo "make bench     what a guard costs, and a call to another service"
 	@echo "make lint      ruff; make format lets it change the files"
 	@echo "make types     mypy --strict"

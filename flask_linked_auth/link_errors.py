@@ -100,13 +100,11 @@ class MalformedHeader(LinkRefused):
 
 
 class BadSchema(LinkRefused):
-    """The scheme is not used here, or the fields of the credential are not those of its scheme."""
+    """The fields of the credential are not those of its scheme."""
 
     slug = "authorization-header-bad-schema"
     title = _("Another form of credential")
-    meaning = _(
-        "`Authorization` begins with a scheme that is not used here, or has other fields than its scheme."
-    )
+    meaning = _("`Authorization` has other fields than its scheme.")
     advice = _("Let `Service` write this header.")
 
 
@@ -133,12 +131,12 @@ class ForbiddenStrategy(LinkRefused):
 
 
 class UnknownSchema(LinkRefused):
-    """The scheme of `Authorization` is none that linked services use."""
+    """The scheme of `Authorization` is none that is used here."""
 
     slug = "unknown-auth-schema"
     title = _("Unknown scheme")
-    meaning = _("This is for linked services only, and `Authorization` begins with none of their schemes.")
-    advice = _("Call it through `Service`.")
+    meaning = _("`Authorization` begins with a scheme that is not used here.")
+    advice = _("Write `Authorization: Bearer <token>`. Services call each other through `Service`.")
 
 
 class UnknownApp(LinkRefused):

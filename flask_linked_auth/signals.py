@@ -5,6 +5,13 @@ from __future__ import annotations
 from blinker import Namespace
 
 __all__ = [
+    "agreement_accepted",
+    "agreement_withdrawn",
+    "app_changed",
+    "app_key_rotated",
+    "app_registered",
+    "app_removed",
+    "app_scopes_changed",
     "email_changed",
     "email_verified",
     "key_rotated",
@@ -57,6 +64,21 @@ user_reactivated = _namespace.signal("user.reactivated")
 user_deleted = _namespace.signal("user.deleted")
 #: A new signing key was made: `kid`, `active_from` (Unix seconds).
 key_rotated = _namespace.signal("key.rotated")
+
+#: A person agreed to a linked app, for the first time or anew: `user_id`, `app_id`, `scopes` (all by now).
+agreement_accepted = _namespace.signal("agreement.accepted")
+#: A person took an agreement back, or part of it: `user_id`, `app_id`, `scopes` (those that are gone).
+agreement_withdrawn = _namespace.signal("agreement.withdrawn")
+#: A linked app was registered: `app_id`, `slug`.
+app_registered = _namespace.signal("app.registered")
+#: A linked app was changed: `app_id`, `slug`, `fields` (the names of what was set).
+app_changed = _namespace.signal("app.changed")
+#: A linked app was given other scopes: `app_id`, `slug`, `version` (of the agreement by now).
+app_scopes_changed = _namespace.signal("app.scopes-changed")
+#: A key of a linked app was replaced: `app_id`, `slug`, `use`.
+app_key_rotated = _namespace.signal("app.key-rotated")
+#: A linked app was removed: `app_id`, `slug`.
+app_removed = _namespace.signal("app.removed")
 
 #: The signals by the name of their event.
 BY_EVENT = {signal.name: signal for signal in list(_namespace.values())}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..config import AccountSettings
+from ..errors import SettingsError
 from ..state import Part
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Accounts(Part):
         from .schemas import schemas_for
         from .state import AccountsState
 
+        if "apps" in state.parts:
+            raise SettingsError("Accounts() stands before Apps() in parts=.")  # which adds pages to ours
         if settings.recovery:
             refuse_without_mailer(app, state)
         throttle = Throttle(settings.rate_limits, settings.rate_limit_storage)

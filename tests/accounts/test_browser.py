@@ -539,9 +539,7 @@ def test_without_pages_no_cookie_counts() -> None:
     browser = Browser(app)
     browser.client.set_cookie("linked_auth_tiny", "x" * 43)
     refused(browser.get("/who"), 401, "token-missing")
-    refused(
-        browser.get("/who", headers={"Authorization": "Cookie x"}), 401, "unknown-auth-schema"
-    )
+    refused(browser.get("/who", headers={"Authorization": "Cookie x"}), 401, "unknown-auth-schema")
     assert ana.get("/who").get_json() == {"id": ana.id, "by": "token"}
     with app.test_request_context(), pytest.raises(RuntimeError, match="LINKED_AUTH_PAGES"):
         csrf_token()

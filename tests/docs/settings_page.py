@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from typing import Any
 
-from flask_linked_auth.config import PREFIX, AccountSettings, AppSettings, LinkSettings, Settings, TokenSettings
+from flask_linked_auth.config import (
+    PREFIX,
+    AccountSettings,
+    AppSettings,
+    LinkSettings,
+    Settings,
+    TokenSettings,
+)
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs/settings.md"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
@@ -99,6 +100,7 @@ class LinkedAuth:
         if self.db is not None:
             self._init_db(app, self.db)
         state = _make_state(settings, tokens, self._hooks, self._database())
+        state = replace(state, listed=self._parts)
         app.extensions["linked_auth"] = state
         know(app)
         app.register_error_handler(Problem, answer)

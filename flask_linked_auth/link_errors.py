@@ -96,12 +96,14 @@ class MalformedHeader(LinkRefused):
 
 
 class BadSchema(LinkRefused):
-    """The scheme of `Authorization` is none that linked services use."""
+    """The scheme is not used here, or the fields of the credential are not those of its scheme."""
 
     slug = "authorization-header-bad-schema"
-    title = _("Another kind of credential")
-    meaning = _("This is for linked services only, and `Authorization` begins with none of their schemes.")
-    advice = _("Call it through `Service`.")
+    title = _("Another form of credential")
+    meaning = _(
+        "`Authorization` begins with a scheme that is not used here, or has other fields than its scheme."
+    )
+    advice = _("Let `Service` write this header.")
 
 
 class ForbiddenSchema(LinkRefused):
@@ -127,12 +129,12 @@ class ForbiddenStrategy(LinkRefused):
 
 
 class UnknownSchema(LinkRefused):
-    """The app's row names a scheme that nobody implements."""
+    """The scheme of `Authorization` is none that linked services use."""
 
     slug = "unknown-auth-schema"
     title = _("Unknown scheme")
-    meaning = _("The calling app is set up with a scheme of authentication that this service does not know.")
-    advice = _("Set the app up again.")
+    meaning = _("This is for linked services only, and `Authorization` begins with none of their schemes.")
+    advice = _("Call it through `Service`.")
 
 
 class UnknownApp(LinkRefused):
@@ -189,11 +191,13 @@ class ExpiredCredential(LinkRefused):
 
 
 class BadTimestamp(LinkRefused):
-    """A time in it is in the future, or leaves it good for too long."""
+    """A time in it is in the future, too long ago, or leaves it good for too long."""
 
     slug = "bad-timestamp"
     title = _("Wrong time")
-    meaning = _("The token or the signature was made in the future, or is good for longer than is admitted.")
+    meaning = _(
+        "The token or the signature was made in the future or too long ago, or is good for longer than is admitted."
+    )
     advice = _(
         "Compare the clocks of the two machines, and how long the other service's credentials are good for."
     )

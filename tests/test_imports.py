@@ -23,6 +23,7 @@ PURE = {
     "catalogs",
     "identity",
     "link_errors",
+    "links.fields",
     "links.keys",
     "links.link",
     "links.names",

@@ -159,6 +159,15 @@ class LinkedAuth:
         self._hooks["claims"] = hook
         return hook
 
+    def new_person(self, hook: H) -> H:
+        """Decorator: `hook(app, profile)` says who somebody is that a linked app speaks for and nobody here is.
+
+        It returns a new row of the user model, which is then added, or a row that is there, or None for nobody.
+        Without it nobody is ever made. `profile` is what the app says, a `Profile`.
+        """
+        self._hooks["new_person"] = hook
+        return hook
+
     def mailer(self, hook: H) -> H:
         """Decorator: `hook(mail)` sends a `Mail`, outside any request. What it raises is logged by its name."""
         self._hooks["mailer"] = hook

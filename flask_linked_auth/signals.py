@@ -5,6 +5,14 @@ from __future__ import annotations
 from blinker import Namespace
 
 __all__ = [
+    "agreement_accepted",
+    "agreement_withdrawn",
+    "app_changed",
+    "app_key_rotated",
+    "app_paired",
+    "app_registered",
+    "app_removed",
+    "app_scopes_changed",
     "email_changed",
     "email_verified",
     "key_rotated",
@@ -13,6 +21,8 @@ __all__ = [
     "password_changed",
     "password_reset",
     "password_reset_asked",
+    "person_linked",
+    "person_unlinked",
     "token_reused",
     "user_changed",
     "user_deactivated",
@@ -57,6 +67,26 @@ user_reactivated = _namespace.signal("user.reactivated")
 user_deleted = _namespace.signal("user.deleted")
 #: A new signing key was made: `kid`, `active_from` (Unix seconds).
 key_rotated = _namespace.signal("key.rotated")
+#: An operator made a linked app: `app_id`, `slug`.
+app_registered = _namespace.signal("app.registered")
+#: An operator changed a linked app: `app_id`, `slug`, `fields` (the names of those that were given).
+app_changed = _namespace.signal("app.changed")
+#: A linked app has other scopes: `app_id`, `slug`, `version` (of what people agree to).
+app_scopes_changed = _namespace.signal("app.scopes-changed")
+#: A linked app has another key for one use: `app_id`, `slug`, `use`.
+app_key_rotated = _namespace.signal("app.key-rotated")
+#: Two services were linked by a pairing code: `app_id`, `slug`, `address` of the other one.
+app_paired = _namespace.signal("app.paired")
+#: A linked app was removed: `app_id`, `slug`.
+app_removed = _namespace.signal("app.removed")
+#: A person agreed to what a linked app asks for: `user_id`, `app_id`, `scopes`.
+agreement_accepted = _namespace.signal("agreement.accepted")
+#: A person took an agreement back, or some of it: `user_id`, `app_id`, `scopes` (those taken back).
+agreement_withdrawn = _namespace.signal("agreement.withdrawn")
+#: A person is known to be this one of a linked app's: `user_id`, `app_id`, `external_id`.
+person_linked = _namespace.signal("person.linked")
+#: A person is not taken for this one of a linked app's any more: `user_id`, `app_id`, `external_id`.
+person_unlinked = _namespace.signal("person.unlinked")
 
 #: The signals by the name of their event.
 BY_EVENT = {signal.name: signal for signal in list(_namespace.values())}

@@ -13,7 +13,7 @@ endif
 PY = $(VENV)/bin/python
 
 # Two workers on two cores; what a test must have for itself (a database) its fixture makes.
-WORKERS ?= -n auto --maxprocesses 4 --dist loadgroup
+WORKERS ?= -n auto --maxprocesses 4 --dist worksteal
 # With every service required (as in .ci/run) nothing is skipped, and only then the coverage means something.
 COVERAGE = $(if $(LINKED_AUTH_TEST_REQUIRE),--cov --cov-report=term --cov-fail-under=95)
 # For a second look at what failed, one after the other: AGAIN="--last-failed --last-failed-no-failures none".

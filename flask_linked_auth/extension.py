@@ -198,8 +198,9 @@ def _default_parts() -> Collection[Part]:
     """Every part there is. The one place that knows them all, so that an unlisted one is never imported."""
     from .accounts import Accounts
     from .apps import Apps
+    from .links import Links
 
-    return [Accounts(), Apps()]
+    return [Accounts(), Apps(), Links()]
 
 
 def _checked_parts(parts: Sequence[Part] | None) -> tuple[Part, ...]:

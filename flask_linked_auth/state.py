@@ -59,7 +59,8 @@ class State:
     """What the extension holds for one app, in `app.extensions["linked_auth"]`; it never changes.
 
     Parts register in it at start: `readers` turn a credential into an Identity, by its scheme in lower case;
-    `signature_readers` do so with the header Signature-Input, or give None for a signature that is for others;
+    `signature_readers` do so with the header Signature-Input, or give None for a signature that is for others, and
+    raise RivalCredentials for one of ours if they are told that there is another credential;
     `readers_of_people` find the person that an app speaks for, by the method of its Identity; `explain_refusal` may
     raise something more precise than MissingScope, by the kind of the Identity; `parts` is what each part holds, and
     `listed` are the parts themselves.
@@ -71,7 +72,7 @@ class State:
     ring: KeyRing
     verifier: Verifier
     readers: dict[str, Callable[[str], Identity]]
-    signature_readers: list[Callable[[str], Identity | None]]
+    signature_readers: list[Callable[[str, bool], Identity | None]]
     readers_of_people: dict[str, Callable[[Identity], Any]]
     explain_refusal: dict[str, Callable[[Identity, tuple[str, ...]], None]]
     parts: dict[str, Any]

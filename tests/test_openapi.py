@@ -243,14 +243,11 @@ def test_what_the_user_model_lacks_is_not_told() -> None:
 
 def test_each_error_comes_with_its_slugs_and_headers(app: Flask) -> None:
     told = operation(app, "PATCH", "/auth/users/{user_id}")
-    assert slugs(told, 401) == {
-        "token-missing",
-        "token-invalid",
-        "token-expired",
-        "token-revoked",
-        "user-unknown",
-    }
-    assert slugs(told, 403) >= {"forbidden-scope"}
+    of_people = {"token-missing", "token-invalid", "token-expired", "token-revoked", "user-unknown"}
+    assert slugs(told, 401) >= of_people | {"app-not-found", "wrong-app-token", "expired", "replayed"}
+    assert slugs(told, 403) >= {"forbidden-scope", "agreement-not-accepted"}
+    schemes = {"authorization-header-bad-schema", "authorization-header-forbidden-schema"}
+    assert slugs(operation(app, "GET", "/auth/me"), 401) == of_people | schemes
     assert slugs(told, 404) == {"not-found"}
     assert slugs(told, 415) == {"unsupported-media-type"}
     assert "WWW-Authenticate" in told["responses"]["401"]["headers"]

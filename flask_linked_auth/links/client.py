@@ -21,7 +21,7 @@ from ..link_errors import AppNotFound
 from .link import Link
 from .names import check_subject
 from .outgoing import BODY_LIMIT, RETRIES, Caller, Mode, webhook_of
-from .transport import SigningAdapter, is_resendable, pool, surroundings
+from .transport import SHARED, SigningAdapter, is_resendable, surroundings
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -79,9 +79,8 @@ class Service(Session):
         self.trust_env = False  # it is asked once, in `surroundings`; and .netrc must not sign for us
         proxies, self.verify = surroundings(link.address)
         self.proxies = dict(proxies)
-        shared = pool()
-        self.mount("https://", shared)
-        self.mount("http://", shared)
+        self.mount("https://", SHARED)
+        self.mount("http://", SHARED)
 
     @property
     def link(self) -> Link:
@@ -147,12 +146,6 @@ class Service(Session):
             return None
         gone = resp.status_code in {307, 308} and not is_resendable(resp.request)
         return None if gone else target
-
-    def close(self) -> None:
-        """Let go of adapters that were mounted here; the shared connections stay open."""
-        for adapter in self.adapters.values():
-            if adapter is not pool():
-                adapter.close()
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError("A Service holds a key and is not pickled: make it where it is used.")

@@ -10,7 +10,6 @@ import random
 import re
 import tempfile
 import time
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urljoin, urlsplit
 
 from ..link_errors import BodyTooLarge, ForeignAddress
+from .signatures import digest_field
 
 if TYPE_CHECKING:
     from .keys import LinkKey
@@ -111,16 +111,16 @@ class Caller:
         `\\evil` are hosts to some parsers, `/../` leaves the address's own path, and an absolute address may be
         anybody's, so that a path out of a request could send the signature, and the call, wherever it likes.
         """
-        before = re.split(r"[?#]", path, maxsplit=1)[0]
-        if _ABSOLUTE.match(path):
-            url, before = path, urlsplit(path).path
-        else:
-            url = self.link.address + (path if path[:1] in {"", "/", "?"} else f"/{path}")
+        absolute = _ABSOLUTE.match(path) is not None
+        url = path if absolute else self.link.address + (path if path[:1] in {"", "/", "?"} else f"/{path}")
+        way = re.split(r"[?#]", path, maxsplit=1)[0]
+        if absolute:
+            way = way.partition("//")[2].partition("/")[2]
         if (
             _CONTROL.search(path)
-            or "\\" in before
+            or "\\" in way
             or path.startswith("//")
-            or _DOTS.search(f"/{before}")
+            or _DOTS.search(f"/{way}")
             or not self.is_own(url)
         ):
             raise ForeignAddress(f"{path!r} is not a path at {self.link.address}: the call was not made.")
@@ -131,7 +131,10 @@ class Caller:
         return url.startswith(self._start) or origin_of(url) == self.origin
 
     def leads_home(self, url: str, location: str) -> bool:
-        """Whether a redirect, met at `url`, stays on the link's own origin."""
+        """Whether a redirect, met at `url`, surely stays on the link's own origin."""
+        # Two parsers would find two hosts in these: whoever sends them means another than the one we find.
+        if _CONTROL.search(location) or "\\" in location.partition("?")[0] or location.startswith("///"):
+            return False
         try:
             return self.is_own(urljoin(url, location))
         except ValueError:
@@ -256,7 +259,7 @@ class Spool(tempfile.SpooledTemporaryFile[bytes]):
     @property
     def digest(self) -> str | None:
         """What `Content-Digest` says of it (RFC 9530); None for an empty one."""
-        return f"sha-256=:{b64encode(self._hash.digest()).decode()}:" if self.size else None
+        return digest_field(self._hash.digest()) if self.size else None
 
     def __del__(self) -> None:
         # Nobody knows when the last redirect has been followed: it is closed when it is forgotten.

@@ -22,7 +22,7 @@ from .outgoing import Attempts, Caller, Spool
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
-__all__ = ["SigningAdapter", "is_resendable", "pool", "surroundings"]
+__all__ = ["SHARED", "SharedAdapter", "SigningAdapter", "is_resendable", "pool", "surroundings"]
 
 HOSTS, CONNECTIONS = 64, 64  # that are kept open: other services, and threads that call the same one
 CHUNK = 64 * 1024
@@ -47,6 +47,20 @@ def _part() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_part)
+
+
+class SharedAdapter(BaseAdapter):
+    """Sends over the pool of the process it is used in: also a Service that was made before a fork."""
+
+    def send(self, *args: Any, **options: Any) -> Response:
+        """Send as HTTPAdapter does."""
+        return pool().send(*args, **options)
+
+    def close(self) -> None:
+        """Leave the connections open: they are the process's, and one Service more does not end them."""
+
+
+SHARED = SharedAdapter()
 
 
 @functools.lru_cache(maxsize=1024)
@@ -107,7 +121,8 @@ class SigningAdapter(BaseAdapter):
                 rewind_body(request)
 
     def close(self) -> None:
-        """Leave the connections open: they are the process's, not this adapter's."""
+        """Close what it sends by."""
+        self.inner.close()
 
     def _sign(self, request: PreparedRequest, digest: str | None) -> None:
         headers = request.headers

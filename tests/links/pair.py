@@ -1,127 +1,109 @@
-"""Two services on ports of their own that know each other, as the tests of links have them."""
+"""A linked app as the tests' stories know it: registered in a service of ours, with keys, scopes and people."""
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
-from werkzeug.serving import BaseWSGIServer, make_server
-
-from flask_linked_auth import Accounts, LinkedAuth
-from flask_linked_auth.apps import Apps
-from flask_linked_auth.apps.changes import define_scopes, find_app, register_app, set_app_scopes
-from flask_linked_auth.apps.keys import add_key
-from flask_linked_auth.links import Links
-from flask_linked_auth.links.keys import Algorithm, LinkKey, dump_key, generate_key
-from flask_linked_auth.links.link import Link
+from flask_linked_auth.apps import agreements, changes, keys
+from flask_linked_auth.links.keys import LinkKey, dump_key, generate_key
+from flask_linked_auth.links.link import Dialect, Link
 from flask_linked_auth.transactions import Transaction, commit
-from tests.tiny import Person, edit, in_database, make_app, register, state_of
+from tests.tiny import Person, state_of
 
-Dialect = Literal["link", "signature"]
-SCOPES = [
-    {"slug": "read:user", "description": "See who people are."},
-    {"slug": "read:token", "description": "Learn who brought a token."},
-    {"slug": "read:tracks", "description": "See their tracks."},
-]
+if TYPE_CHECKING:
+    from flask import Flask
+    from werkzeug.test import TestResponse
 
-
-@functools.cache
-def shared() -> LinkedAuth:
-    return LinkedAuth(parts=[Accounts(), Apps(), Links()])
+USES = {"link": "link_in", "signature": "signature_in", "legacy-signature": "legacy_in"}
+SCOPES = ("read:posts", "write:posts", "read:user", "webhook")
 
 
 @dataclass
-class Running:
-    """A service that listens."""
+class Pair:
+    """The other service: it can call ours, in every dialect that it has a key for."""
 
     app: Flask
-    server: BaseWSGIServer
-    name: str
+    slug: str
+    keys: dict[Dialect, LinkKey] = field(default_factory=dict)
 
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+    def link(self, dialect: Dialect = "link", key: LinkKey | None = None) -> Link:
+        """Our service as the pair sees it."""
+        me = state_of(self.app).settings.name
+        return Link(self.slug, me, "http://localhost", key or self.keys.get(dialect), dialect=dialect)
+
+    def call(self, method: str, path: str, data: Any = None, **more: Any) -> TestResponse:
+        """One call of the pair's, signed as it would; with `subject`, `dialect`, `key`, `headers`."""
+        body = None if data is None else json.dumps(data).encode()
+        kind = None if body is None else "application/json"
+        link = self.link(more.pop("dialect", "link"), more.pop("key", None))
+        url, subject = f"http://localhost{path}", more.pop("subject", "")
+        signed = link.sign(method, url, body=body, subject=subject, content_type=kind)
+        headers = {**signed, **more.pop("headers", {})}
+        return self.app.test_client().open(
+            path, method=method, data=body, content_type=kind, headers=headers, **more
+        )
+
+    def get(self, path: str, **more: Any) -> TestResponse:
+        return self.call("GET", path, **more)
 
     def do(self, deed: Any) -> Any:
-        """Run a deed in the service, and commit."""
+        """Something with the row of the linked app, in a transaction."""
+
+        def found(transaction: Transaction) -> Any:
+            return deed(transaction, changes.find_app(transaction, self.slug))
+
         with self.app.app_context():
-            return commit(state_of(self.app), deed)
+            return commit(state_of(self.app), found)
 
-    def link_to(self, slug: str) -> Link:
-        with self.app.app_context():
-            link = state_of(self.app).parts["links"].link_to(slug)
-            assert isinstance(link, Link)
-            return link
+    def change(self, **fields: Any) -> None:
+        self.do(lambda deed, row: changes.change_app(deed, row, **fields))
 
-    def person(self, email: str = "ana@example.com", *, verified: bool = True, **more: Any) -> Person:
-        """Somebody with an account here; mail to the address reaches them."""
-        person = register(self.app, email, **more)
-        with in_database(self.app) as (db, rows):
-            db.session.get_one(rows.User, person.id).email_verified = verified
-            db.session.commit()
-        return person
+    def knows(self, person: Person, external_id: str) -> None:
+        """Who this person is over there."""
 
-    def people_of(self, slug: str) -> dict[str, Any]:
-        """Who of the app's people is who here, by their ids."""
-        with in_database(self.app) as (db, rows):
-            app = db.session.query(rows.LinkedApp).filter_by(slug=slug).one()
-            found = db.session.query(rows.LinkedPerson).filter_by(app_id=app.id)
-            return {each.external_id: each.user_id for each in found}
+        def join(deed: Transaction, row: Any) -> None:
+            known = {"app_id": row.id, "external_id": external_id, "user_id": person.id}
+            deed.session.add(deed.rows.LinkedPerson(**known, created_at=deed.now))
+            deed.changed("person", f"{row.id}:{external_id}")
 
+        self.do(join)
 
-@contextmanager
-def running(
-    name: str, folder: Path, auth: LinkedAuth | None = None, database: str = "", **settings: Any
-) -> Iterator[Running]:
-    """A service of this name on a free port, which its issuer says."""
-    server = make_server("127.0.0.1", 0, Flask("later"), threaded=True)
-    given = {"name": name, "issuer": f"http://127.0.0.1:{server.server_port}", **settings}
-    app = make_app(auth or shared(), database=database or f"sqlite:///{folder / name}.db", **given)
-    server.app = app
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield Running(app, server, name)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    def agreed_by(self, person: Person, *optional: str) -> None:
+        """The person agrees to the app, as it is now."""
+        self.do(lambda deed, row: agreements.agree(deed, row, person.id, accepted=optional))
+
+    def scopes(self, required: Collection[str], optional: Collection[str] = ()) -> None:
+        self.do(lambda deed, row: changes.set_app_scopes(deed, row, required=required, optional=optional))
 
 
-def acquaint(
-    here: Running,
-    there: Running,
+def link(
+    app: Flask,
+    slug: str = "billing",
     *,
-    algorithm: Algorithm = "EdDSA",
-    required: tuple[str, ...] = (),
-    optional: tuple[str, ...] = (),
+    dialects: Collection[Dialect] = ("link",),
+    algorithm: Any = "HS256",
     **fields: Any,
-) -> None:
-    """Let `here` know `there`, each with keys of its own for calls in both directions; call it once for both sides."""
-    here.do(lambda deed: _know(deed, there, required=required, optional=optional, fields=fields))
-    there.do(lambda deed: _know(deed, here, required=(), optional=(), fields={"needs_agreement": False}))
-    for caller, called in ((here, there), (there, here)):
-        for dialect in ("link", "signature"):
-            key = generate_key(algorithm)
-            caller.do(functools.partial(_add, slug=called.name, use=f"{dialect}_out", key=key))
-            public = key if algorithm != "EdDSA" else key.public()
-            called.do(functools.partial(_add, slug=caller.name, use=f"{dialect}_in", key=public))
+) -> Pair:
+    """Register a linked app in `app`, which shares a key with it for each dialect."""
+    pair = Pair(app, slug, {each: generate_key(algorithm) for each in dialects})
+
+    def deed(transaction: Transaction) -> None:
+        known = [{"slug": each, "description": f"What {each} is for."} for each in SCOPES]
+        changes.define_scopes(transaction, known)
+        given = {"needs_agreement": False, "accepts": list(dialects), **fields}
+        row = changes.register_app(transaction, slug, **given)
+        for dialect, key in pair.keys.items():
+            add_key(transaction, row, dialect, key)
+
+    with app.app_context():
+        commit(state_of(app), deed)
+    return pair
 
 
-def _know(deed: Transaction, other: Running, *, required: Any, optional: Any, fields: Any) -> None:
-    define_scopes(deed, SCOPES)
-    app = register_app(deed, other.name, address=other.address, **fields)
-    set_app_scopes(deed, app, required=required, optional=optional)
-
-
-def _add(deed: Transaction, *, slug: str, use: str, key: LinkKey) -> None:
-    add_key(deed, find_app(deed, slug), use, algorithm=key.algorithm, secret=dump_key(key), key_id=key.id)
-
-
-__all__ = ["Running", "acquaint", "edit", "running", "shared"]
+def add_key(transaction: Transaction, row: Any, dialect: Dialect, key: LinkKey) -> None:
+    """Store the half of `key` that verifies."""
+    verifying = key.public() if key.algorithm == "EdDSA" else key
+    keys.add_key(transaction, row, USES[dialect], keys.NewKey(key.algorithm, dump_key(verifying), key.id))

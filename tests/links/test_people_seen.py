@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flask_linked_auth.links.client import Service
-from tests.links.pair import Running, acquaint, running
+from tests.links.both_sides import Running, acquaint, running
 
 
 @pytest.fixture

@@ -193,8 +193,10 @@ def _ask(link: Link, path: str, params: Mapping[str, str], *, limit: int) -> _Re
 def _read(answer: Response, limit: int) -> bytes | None:
     """The body, None if it is larger than that or drips on for too long. The connection is given up then."""
     until, body = time.monotonic() + LONGEST, bytearray()
+    # What has come, instead of waiting for so much; before urllib3 2.1 there is only the latter.
+    read = getattr(answer.raw, "read1", answer.raw.read)
     try:
-        for piece in answer.iter_content(16 * 1024):
+        while piece := read(16 * 1024, decode_content=True):
             body += piece
             if len(body) > limit or time.monotonic() > until:
                 return None

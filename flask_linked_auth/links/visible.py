@@ -32,12 +32,13 @@ def visible_people(
     rows = database.rows
     user = rows.User
     key = user.__mapper__.primary_key[0]
-    query = select(user)
+    query, order = select(user), key
     if app.facts.needs_agreement:
         agreed = rows.Agreement
         # In spaces, so that no scope is found in the name of another.
         scopes = literal(" ") + agreed.scopes + literal(" ")
-        query = query.join(agreed, agreed.user_id == key).where(
+        order = agreed.user_id  # the same, and the order of the index
+        query = query.join(agreed, order == key).where(
             agreed.app_id == app.id, scopes.contains(f" {SCOPE} ", autoescape=True)
         )
     if hasattr(user, "active"):
@@ -46,7 +47,7 @@ def visible_people(
         query = query.where(key == only)
     for name, text in filters.items():
         query = query.where(_is(database, name, text))
-    return query.order_by(key)
+    return query.order_by(order)
 
 
 def _is(database: Database, name: str, text: str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from flask import Flask
+from flask import Flask, g
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from flask_linked_auth import Accounts, LinkedAuth
+from flask_linked_auth import Accounts, LinkedAuth, ascope, scope
 from flask_linked_auth.apps import Apps
-from flask_linked_auth.apps.changes import define_scopes, find_app, register_app, set_app_scopes
+from flask_linked_auth.apps.agreements import agree
+from flask_linked_auth.apps.changes import (
+    change_app,
+    define_scopes,
+    find_app,
+    register_app,
+    set_app_scopes,
+)
 from flask_linked_auth.apps.keys import NewKey, add_key
 from flask_linked_auth.links import Links
+from flask_linked_auth.links.client import Service
 from flask_linked_auth.links.keys import Algorithm, LinkKey, dump_key, generate_key
 from flask_linked_auth.links.link import Link
+from flask_linked_auth.links.people import link_person
 from flask_linked_auth.transactions import Transaction, commit
 from tests.tiny import Person, edit, in_database, make_app, register, state_of
 
@@ -67,6 +78,25 @@ class Running:
             db.session.commit()
         return person
 
+    def call(
+        self, other: Running, path: str, user: Any = None, *, method: str = "GET", **options: Any
+    ) -> Any:
+        """Call the other service, for a person of ours or for this service itself."""
+        with Service(self.link_to(other.name), user, mode=options.pop("mode", None)) as there:
+            return there.request(method, path, **options)
+
+    def knows(self, other: Running, person: Person, external_id: Any) -> None:
+        """Note who this person of ours is over there."""
+        self.do(lambda deed: link_person(deed, find_app(deed, other.name), person.id, str(external_id)))
+
+    def agreed(self, other: Running, person: Person, *optional: str) -> None:
+        """A person of ours agrees to the other service, as it is now."""
+        self.do(lambda deed: agree(deed, find_app(deed, other.name), person.id, accepted=optional))
+
+    def change(self, other: Running, **fields: Any) -> None:
+        """Change what the other service is here."""
+        self.do(lambda deed: change_app(deed, find_app(deed, other.name), **fields))
+
     def people_of(self, slug: str) -> dict[str, Any]:
         """Who of the app's people is who here, by their ids."""
         with in_database(self.app) as (db, rows):
@@ -86,19 +116,57 @@ class _Quiet(WSGIRequestHandler):
 def running(
     name: str, folder: Path, auth: LinkedAuth | None = None, database: str = "", **settings: Any
 ) -> Iterator[Running]:
-    """A service of this name on a free port, which its issuer says."""
-    server = make_server("127.0.0.1", 0, Flask("later"), threaded=True, request_handler=_Quiet)
-    try:
+    """A service of this name on a free port, which its issuer says; at `/who` it tells for whom it is called."""
+    with listening() as server:
         given = {"name": name, "issuer": f"http://127.0.0.1:{server.server_port}", **settings}
-        app = make_app(auth or shared(), database=database or f"sqlite:///{folder / name}.db", **given)
+        if not database:
+            database = f"sqlite:///{folder / name}.db"
+            if auth is None and not (folder / f"{name}.db").exists():
+                shutil.copy(_empty_database(), folder / f"{name}.db")
+        app = make_app(auth or shared(), database=database, **given)
+        add_views(app)
         server.app = app
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
         yield Running(app, server, name)
+
+
+@contextmanager
+def listening(app: Any = None) -> Iterator[BaseWSGIServer]:
+    """A server on a free port, for an app that may be set later."""
+    server = make_server("127.0.0.1", 0, app or Flask("later"), threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
         server.shutdown()
         thread.join()
-    finally:
         server.server_close()
+
+
+@functools.cache
+def _empty_database() -> Path:
+    """A file with our tables: copying it takes less than making them."""
+    file = Path(tempfile.mkdtemp()) / "empty.db"
+    app = make_app(shared(), database=f"sqlite:///{file}")
+    with app.app_context():
+        state_of(app).database_in_use().db.engine.dispose()
+    return file
+
+
+def add_views(app: Flask) -> None:
+    def told(row: Any) -> dict[str, Any]:
+        known = None if g.user is None else g.user.id
+        return {"known": known, "found": None if row is None else row.id}
+
+    @app.get("/who")
+    @scope(["read:tracks"])
+    def who() -> Any:
+        return told(g.get_user())
+
+    @app.get("/who-later")
+    @ascope(["read:tracks"])
+    async def who_later() -> Any:
+        return told(await g.get_user())
 
 
 def acquaint(

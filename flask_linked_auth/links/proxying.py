@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import Response
-from urllib3.response import BaseHTTPResponse
+from urllib3.response import HTTPResponse
 
 from ..catalogs import _
 from ..errors import NotFound, Problem, TooLarge
@@ -110,7 +110,7 @@ def refusal(error: Exception, *, late: bool = False) -> Response:
 
 def _was_decoded(codings: Iterable[str]) -> bool:
     """Whether the body was decoded on the way here: what is not known is passed on as it is."""
-    known = {"identity", *BaseHTTPResponse.CONTENT_DECODERS}
+    known = {"identity", *HTTPResponse.CONTENT_DECODERS}
     return known.issuperset(each.strip().lower() for value in codings for each in value.split(","))
 
 

@@ -96,7 +96,7 @@ class SigningAdapter(BaseAdapter):
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
         """Sign and send, again after a failure that a moment may cure. Raises as Requests does."""
         self.caller.refuse_foreign(request.url or "")
-        digest = self._ready(request) if self.caller.covers_body and request.body is not None else None
+        digest = self._ready(request)
         attempts = Attempts(request.method or "", resendable=is_resendable(request), retries=self.retries)
         while True:
             self._sign(request, digest)
@@ -140,11 +140,13 @@ class SigningAdapter(BaseAdapter):
         )
 
     def _ready(self, request: PreparedRequest) -> str | None:
-        """Bring the body into a form that can be hashed and then sent; the digest of one that stays out of memory."""
+        """Bring the body into a form that can be signed and then sent; the digest of one that stays out of memory."""
         body: Any = request.body
         if isinstance(body, str):
-            request.body = body.encode()
-        if isinstance(body, bytes | str):
+            # Here and not by what sends it: urllib3 1 would send another encoding than it counted.
+            request.body = body = body.encode()
+            request.headers["Content-Length"] = str(len(body))
+        if body is None or isinstance(body, bytes) or not self.caller.covers_body:
             return None
         if isinstance(body, Spool):
             return body.digest

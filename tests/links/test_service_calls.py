@@ -21,7 +21,7 @@ import requests
 from flask import Flask, g
 from requests.auth import HTTPDigestAuth
 
-from flask_linked_auth import current_user
+from flask_linked_auth import Accounts, LinkedAuth, current_user
 from flask_linked_auth.globals import UserProxy
 from flask_linked_auth.link_errors import AppNotFound, BodyTooLarge
 from flask_linked_auth.links import outgoing, transport
@@ -648,7 +648,8 @@ def test_a_slug_is_looked_up_in_the_app(app: Flask, billing: Neighbour) -> None:
 def test_without_an_app_or_links_it_says_what_to_do() -> None:
     with pytest.raises(RuntimeError, match="application context"):
         Service("billing")
-    with make_app().app_context(), pytest.raises(RuntimeError, match=r"Links\(\)"):
+    alone = make_app(LinkedAuth(parts=[Accounts()]))
+    with alone.app_context(), pytest.raises(RuntimeError, match=r"Links\(\)"):
         Service("billing")
 
 

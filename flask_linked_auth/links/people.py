@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ..catalogs import _
 from ..errors import InternalError, InvalidFields, Taken, UnknownUser
 from ..hooks import call_hook
 from ..link_errors import AppNotFound
@@ -154,7 +155,7 @@ def link_person(transaction: Transaction, app: Any, user_id: Any, external_id: s
     the two is linked to somebody else.
     """
     if not external_id or not is_subject(external_id):
-        raise InvalidFields(errors={"external_id": ["Visible ASCII, a number in its usual form."]})
+        raise InvalidFields(errors={"external_id": [_("Visible ASCII, a number in its usual form.")]})
     row = transaction.rows.LinkedPerson
     either = (row.external_id == external_id) | (row.user_id == user_id)
     query = select(row.external_id, row.user_id).where(row.app_id == app.id, either)
@@ -162,7 +163,9 @@ def link_person(transaction: Transaction, app: Any, user_id: Any, external_id: s
     if (external_id, user_id) in present and len(present) == 1:
         return
     if present:
-        raise Taken(errors={"external_id": ["One of the two is linked to somebody else: unlink that first."]})
+        raise Taken(
+            errors={"external_id": [_("One of the two is linked to somebody else: unlink that first.")]}
+        )
     _add(transaction, app.id, user_id, external_id, status="unchecked")
 
 

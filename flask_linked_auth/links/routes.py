@@ -233,7 +233,7 @@ def _own_app(slug: str) -> AppRecord:
     return app
 
 
-_NO_APP = NotFound("There is no linked app billing.")
+_NO_APP = NotFound("There is no linked app %(name)s.", values={"name": "billing"})
 
 
 @describe(answers={201: Introduction}, errors=[ExternalApp, _NO_APP], tags=ACCOUNT)

@@ -214,10 +214,12 @@ def between(change: Callable[[str, Any], Any]) -> Iterator[Between]:
 @contextmanager
 def blog_behind(folder: Path, change: Callable[[str, Any], Any]) -> Iterator[tuple[Running, str]]:
     """A blog that is also known by the address of somebody in between, and that address."""
-    with between(change) as somebody:
-        with running("blog", folder, authorities=[somebody.address.partition("//")[2]]) as blog:
-            somebody.behind = blog
-            yield blog, somebody.address
+    with (
+        between(change) as somebody,
+        running("blog", folder, authorities=[somebody.address.partition("//")[2]]) as blog,
+    ):
+        somebody.behind = blog
+        yield blog, somebody.address
 
 
 def test_who_is_called_by_mistake_cannot_pass_the_offer_on(blog: Running, tracker: Running) -> None:

@@ -66,7 +66,7 @@ def person_of(identity: Identity) -> Any | None:
 
 def _adopt(state: State, app: AppRecord, profile: Profile) -> Any | None:
     """The key of the person whom a profile stands for, linked from now on; None for nobody."""
-    for _ in range(_TRIES):
+    for _left in range(_TRIES):
         try:
             return commit_apart(state, lambda transaction: _adopted(transaction, app, profile))
         except IntegrityError:
@@ -239,7 +239,7 @@ def sync_people(
 
 def _patiently(state: State, deed: Callable[[Transaction], int]) -> int:
     """Commit a batch, again if somebody else has written the same meanwhile."""
-    for _ in range(_TRIES):
+    for _left in range(_TRIES):
         try:
             return commit(state, deed)
         except IntegrityError:

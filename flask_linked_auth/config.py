@@ -236,10 +236,7 @@ class LinkSettings:
     link_prefix: str = _setting(
         "/v1/auth/app", "Where other services ask for people and set up links.", a_path
     )
-    link_lifetime: int = _setting(
-        10 * 60, "How long the JWT of one of our calls is good, in seconds.", whole_seconds(30, 60 * 60)
-    )
-    link_max_lifetime: int = _setting(
+    call_max_lifetime: int = _setting(
         60 * 60,
         "How long the JWT of another service's call may be good at most, in seconds.",
         whole_seconds(60, DAY),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, current_app, make_response, render_template, url_for
 
+from . import link_errors  # noqa: F401 # once loaded they are in the tree
 from .errors import Problem
 from .globals import current_state
 from .guards import public

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
@@ -99,6 +100,7 @@ class LinkedAuth:
         if self.db is not None:
             self._init_db(app, self.db)
         state = _make_state(settings, tokens, self._hooks, self._database())
+        state = replace(state, listed=self._parts)
         app.extensions["linked_auth"] = state
         know(app)
         app.register_error_handler(Problem, answer)
@@ -157,6 +159,15 @@ class LinkedAuth:
         self._hooks["claims"] = hook
         return hook
 
+    def new_person(self, hook: H) -> H:
+        """Decorator: `hook(app, profile)` says who somebody is that a linked app speaks for and nobody here is.
+
+        It returns a new row of the user model, which is then added, or a row that is there, or None for nobody.
+        Without it nobody is ever made. `profile` is what the app says, a `Profile`.
+        """
+        self._hooks["new_person"] = hook
+        return hook
+
     def mailer(self, hook: H) -> H:
         """Decorator: `hook(mail)` sends a `Mail`, outside any request. What it raises is logged by its name."""
         self._hooks["mailer"] = hook
@@ -187,8 +198,9 @@ def _default_parts() -> Collection[Part]:
     """Every part there is. The one place that knows them all, so that an unlisted one is never imported."""
     from .accounts import Accounts
     from .apps import Apps
+    from .links import Links
 
-    return [Accounts(), Apps()]
+    return [Accounts(), Apps(), Links()]
 
 
 def _checked_parts(parts: Sequence[Part] | None) -> tuple[Part, ...]:

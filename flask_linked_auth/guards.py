@@ -34,7 +34,7 @@ from .globals import (
 )
 from .hooks import call_hook
 from .identity import Identity, checked_scopes, lacking
-from .link_errors import BadSchema, ForbiddenSchema, NoAuthorizationHeader
+from .link_errors import ForbiddenSchema, NoAuthorizationHeader, UnknownSchema
 from .misplaced import placed
 
 if TYPE_CHECKING:
@@ -69,6 +69,13 @@ class Access:
         """The guard itself and those below it on the same view, all of which must be content."""
         return (self, *(self.further.each if self.further is not None else ()))
 
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The ways in which a linked app can come in here."""
+        if self.who != "scopes":
+            return ()
+        return tuple(_METHODS) if self.mode is None else (self.mode,)
+
     def __str__(self) -> str:
         return "; ".join(dict.fromkeys(access.words for access in self.each))
 
@@ -83,17 +90,18 @@ class Access:
 
 
 def identify(
-    environ: Mapping[str, Any], state: State, *, cookie: bool = True, mode: str | None = None
+    environ: Mapping[str, Any], state: State, *, cookie: bool = True, admits: Access | None = None
 ) -> Identity | None:
     """The identity that the request's one credential proves, or None if it carries none.
 
-    An explicit header goes before the cookie, which the browser sends by itself; `cookie=False` ignores that one.
-    With `mode` no other kind of credential is even looked at. Raises RivalCredentials for two different ones, what the
-    reader of the scheme raises for a bad one, and CSRFFailed.
+    An explicit header goes before the cookie, which the browser sends by itself; `cookie=False` ignores that one. What
+    the guard does not admit (people only, by default) is refused before it is verified: nothing else is tried. Raises
+    RivalCredentials for two different ones, what the reader of the scheme raises for a bad one, and CSRFFailed.
     """
     header = environ.get("HTTP_AUTHORIZATION")
     api_token = environ.get("HTTP_API_TOKEN")
-    if "HTTP_SIGNATURE_INPUT" in environ:
+    mode = None if admits is None else admits.mode
+    if "HTTP_SIGNATURE_INPUT" in environ and admits is not None and admits.who == "scopes":
         for signed in state.signature_readers:
             identity = _identify_signed(environ["HTTP_SIGNATURE_INPUT"], signed, header or api_token, mode)
             if identity is not None:
@@ -113,28 +121,26 @@ def identify(
     scheme, _, credential = header.partition(" ")
     reader = state.readers.get(scheme.lower())
     if reader is None or scheme.lower() == "cookie":  # which is nothing to be sent in this header
-        raise BadSchema("The scheme in Authorization is not used here. Write: Authorization: Bearer <token>")
+        raise UnknownSchema(
+            "The scheme in Authorization is not used here. Write: Authorization: Bearer <token>"
+        )
+    if scheme.lower() != "bearer" and (admits is None or admits.who != "scopes"):
+        raise ForbiddenSchema("This admits people with our own token only.")
     return reader(credential)
 
 
 def _identify_signed(
-    text: str, reader: Callable[[str], Identity | None], rival: str | None, mode: str | None
+    text: str, reader: Callable[[str, bool], Identity | None], rival: str | None, mode: str | None
 ) -> Identity | None:
     """Who signed the request, or None: others sign too (a proxy, a robot), and their labels are not our business."""
     if mode == "jwt":
         if rival is None:
             raise ForbiddenSchema("This admits linked apps only, by %(mode)s.", values={"mode": mode})
         return None
-    identity = reader(text)
-    if identity is not None and rival is not None:
-        raise RivalCredentials("The request is signed and carries a token as well: send one of the two.")
-    return identity
+    return reader(text, rival is not None)
 
 
-def _check_mode(mode: str | None, scheme: str) -> None:
-    """Refuse what this view does not admit before anything is verified: nothing else is tried."""
-    if mode is None:
-        return
+def _check_mode(mode: str, scheme: str) -> None:
     if not scheme:
         raise NoAuthorizationHeader("This admits linked apps only, and nobody says who calls.")
     if scheme != _METHODS[mode]:
@@ -156,7 +162,7 @@ def admit(access: Access) -> None:
     context = app_context()
     state, slots = state_of(context.app), context.g.__dict__
     try:
-        identity = identify(this_request().environ, state, mode=access.mode)
+        identity = identify(this_request().environ, state, admits=access)
     except CSRFFailed as problem:
         if not (access.optional and problem.foreign):
             raise

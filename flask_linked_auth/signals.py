@@ -9,6 +9,7 @@ __all__ = [
     "agreement_withdrawn",
     "app_changed",
     "app_key_rotated",
+    "app_paired",
     "app_registered",
     "app_removed",
     "app_scopes_changed",
@@ -20,6 +21,8 @@ __all__ = [
     "password_changed",
     "password_reset",
     "password_reset_asked",
+    "person_linked",
+    "person_unlinked",
     "token_reused",
     "user_changed",
     "user_deactivated",
@@ -64,21 +67,26 @@ user_reactivated = _namespace.signal("user.reactivated")
 user_deleted = _namespace.signal("user.deleted")
 #: A new signing key was made: `kid`, `active_from` (Unix seconds).
 key_rotated = _namespace.signal("key.rotated")
-
-#: A person agreed to a linked app, for the first time or anew: `user_id`, `app_id`, `scopes` (all by now).
-agreement_accepted = _namespace.signal("agreement.accepted")
-#: A person took an agreement back, or part of it: `user_id`, `app_id`, `scopes` (those that are gone).
-agreement_withdrawn = _namespace.signal("agreement.withdrawn")
-#: A linked app was registered: `app_id`, `slug`.
+#: An operator made a linked app: `app_id`, `slug`.
 app_registered = _namespace.signal("app.registered")
-#: A linked app was changed: `app_id`, `slug`, `fields` (the names of what was set).
+#: An operator changed a linked app: `app_id`, `slug`, `fields` (the names of those that were given).
 app_changed = _namespace.signal("app.changed")
-#: A linked app was given other scopes: `app_id`, `slug`, `version` (of the agreement by now).
+#: A linked app has other scopes: `app_id`, `slug`, `version` (of what people agree to).
 app_scopes_changed = _namespace.signal("app.scopes-changed")
-#: A key of a linked app was replaced: `app_id`, `slug`, `use`.
+#: A linked app has another key for one use: `app_id`, `slug`, `use`.
 app_key_rotated = _namespace.signal("app.key-rotated")
+#: Two services were linked by a pairing code: `app_id`, `slug`, `address` of the other one.
+app_paired = _namespace.signal("app.paired")
 #: A linked app was removed: `app_id`, `slug`.
 app_removed = _namespace.signal("app.removed")
+#: A person agreed to what a linked app asks for: `user_id`, `app_id`, `scopes`.
+agreement_accepted = _namespace.signal("agreement.accepted")
+#: A person took an agreement back, or some of it: `user_id`, `app_id`, `scopes` (those taken back).
+agreement_withdrawn = _namespace.signal("agreement.withdrawn")
+#: A person is known to be this one of a linked app's: `user_id`, `app_id`, `external_id`.
+person_linked = _namespace.signal("person.linked")
+#: A person is not taken for this one of a linked app's any more: `user_id`, `app_id`, `external_id`.
+person_unlinked = _namespace.signal("person.unlinked")
 
 #: The signals by the name of their event.
 BY_EVENT = {signal.name: signal for signal in list(_namespace.values())}

@@ -9,11 +9,14 @@ import os
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from sqlalchemy import Engine, event
+
+if TYPE_CHECKING:
+    from tests.databases import Server
 
 POSTGRESQL = os.environ.get(
     "LINKED_AUTH_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
@@ -30,12 +33,19 @@ hypothesis_settings.register_profile("any-machine", deadline=None)
 hypothesis_settings.load_profile("any-machine")
 
 
+@event.listens_for(Engine, "connect")
+def _spare_the_disk(connection: Any, record: Any) -> None:
+    """SQLite waits for the disk at each of its steps, which only matters to who loses power meanwhile."""
+    if type(connection).__module__.startswith("sqlite3"):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with the services that its fixtures need, so that `-m "not postgresql"` works."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         for service in ("postgresql", "redis"):
-            if f"{service}_url" in fixtures:
+            if not {service, f"{service}_url"}.isdisjoint(fixtures):
                 item.add_marker(service)
 
 
@@ -54,32 +64,25 @@ def _driver(service: str, module: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def _postgresql_address() -> str:
+def postgresql() -> Iterator[Server]:
+    """The PostgreSQL server, for databases that live longer than one test."""
     psycopg = _driver("postgresql", "psycopg")
+    from tests.databases import Server
+
     try:
-        psycopg.connect(_plain(POSTGRESQL), connect_timeout=3).close()
+        psycopg.connect(POSTGRESQL.replace("+psycopg", "", 1), connect_timeout=3).close()
     except psycopg.OperationalError as error:
         _missing("postgresql", error)
-    return POSTGRESQL
-
-
-def _plain(url: str) -> str:
-    return url.replace("+psycopg", "", 1)
+    server = Server(POSTGRESQL)
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def postgresql_url(_postgresql_address: str) -> Iterator[str]:
+def postgresql_url(postgresql: Server) -> Iterator[str]:
     """The SQLAlchemy address of an empty PostgreSQL database that only this test has."""
-    import psycopg
-    from psycopg import sql
-
-    name = f"linked_auth_test_{uuid4().hex}"
-    with psycopg.connect(_plain(_postgresql_address), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            yield f"{_postgresql_address.rpartition('/')[0]}/{name}"
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with postgresql.database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from flask_linked_auth import errors
+from flask_linked_auth import errors, link_errors
 
 PACKAGE = Path(errors.__file__).parent
 TRANSLATIONS = PACKAGE / "translations"
@@ -44,8 +44,9 @@ METHODS = [("**.py", CALLS), ("templates/**.html", "jinja2"), ("templates/**.txt
 KEYWORDS: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2)}
 KEYWORDS |= {
     name: (1,)
-    for name in errors.__all__
-    if issubclass(getattr(errors, name), errors.Problem)
+    for module in (errors, link_errors)
+    for name in module.__all__
+    if issubclass(getattr(module, name), errors.Problem)
     # Their first argument is no text, but what a text is made with; `super().__init__` says which.
     and name not in {"MethodNotAllowed", "MissingScope", "StaleLogin"}
 }

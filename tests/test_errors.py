@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from types import ModuleType
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from flask_linked_auth import errors
+from flask_linked_auth import errors, link_errors
 from flask_linked_auth.errors import LinkedAuthError, Problem
 from tests.tiny import make_app, refused
 
-KINDS = [kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type)]
+MODULES = (errors, link_errors)
+KINDS = [getattr(module, name) for module in MODULES for name in module.__all__]
 PROBLEMS = [kind for kind in KINDS if issubclass(kind, Problem)]
 ARGUMENTS: dict[type[Problem], tuple[Any, ...]] = {
     errors.StaleLogin: (300,),
@@ -25,19 +27,22 @@ def made(kind: type[Problem]) -> Problem:
     return kind(*ARGUMENTS.get(kind, ()))
 
 
-def test_the_drawing_is_the_tree() -> None:
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_the_drawing_is_the_tree(module: ModuleType) -> None:
     drawn: dict[str, tuple[str, int]] = {}
     path: list[str] = []
-    for line in (errors.__doc__ or "").splitlines():
+    # The tree of the calls between services hangs below that of `errors.py`, and draws where.
+    rooted = {*module.__all__, "LinkedAuthError", "Problem"}
+    for line in (module.__doc__ or "").splitlines():
         match = re.fullmatch(r"([│├└─ ]*)([A-Z]\w+)(?:\s+.*)?", line)
-        if match and match[2] in errors.__all__:
+        if match and match[2] in rooted:
             depth = len(match[1]) // 4
             path[depth:] = [match[2]]
             status = re.search(r"\b([45]\d\d)\b", line)
             drawn[match[2]] = (path[depth - 1] if depth else "Exception", int(status[1]) if status else 0)
-    assert drawn.keys() == set(errors.__all__)
+    assert drawn.keys() == rooted
     for name, (parent, status) in drawn.items():
-        kind = getattr(errors, name)
+        kind = getattr(module, name, None) or getattr(errors, name)
         assert parent in {each.__name__ for each in kind.__mro__[1:]}
         if status:
             assert kind.status == status
@@ -112,11 +117,12 @@ def test_retry_after_is_at_least_a_second() -> None:
         assert errors.TooManyRequests(retry_after=given).headers() == {"Retry-After": said}
 
 
-def test_the_error_module_needs_no_flask() -> None:
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_the_error_module_needs_no_flask(module: ModuleType) -> None:
     import ast
     import inspect
 
-    tree = ast.parse(inspect.getsource(errors))
+    tree = ast.parse(inspect.getsource(module))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not [name for name in imported if name.startswith(("flask", "werkzeug"))]

@@ -135,7 +135,8 @@ def test_any_other_use_of_the_header_is_refused(app: Flask, ana: Person, header:
     for path in ("/plain", "/optional"):
         answer = app.test_client().get(path, headers={"Authorization": text})
         if text.strip() == ana.access or not text.endswith(" "):
-            refused(answer, 401, "token-invalid")
+            bearer_scheme = text.partition(" ")[0].lower() == "bearer"
+            refused(answer, 401, "token-invalid" if bearer_scheme else "unknown-auth-schema")
         else:  # WSGI servers, as Werkzeug's client, may strip white space at the end
             assert answer.status_code in {200, 401}
 
@@ -281,11 +282,25 @@ def test_a_guard_that_wants_a_linked_app_admits_no_person(app: Flask) -> None:
     ana = register(app)
     assert ana.get("/read").status_code == 200
     for mode in ("jwt", "signature"):
-        refused(ana.get(f"/{mode}"), 401, "token-invalid")
+        refused(ana.get(f"/{mode}"), 401, "authorization-header-forbidden-schema")
+        refused(app.test_client().get(f"/{mode}"), 401, "no-authorization-header")
 
 
-def test_ascope_is_the_same_guard() -> None:
-    assert ascope is scope
+def test_under_ascope_the_row_is_awaited(app: Flask) -> None:
+    @app.get("/awaited")
+    @ascope(["read:posts"])
+    async def awaited() -> dict[str, str]:
+        user = await g.get_user()
+        return {"email": user.email}
+
+    @app.get("/plainly")
+    @ascope(["read:posts"])
+    def plainly() -> dict[str, str]:
+        return {"email": g.get_user().email}
+
+    ana = register(app)
+    for path in ("/awaited", "/plainly"):
+        assert ana.get(path).get_json() == {"email": "ana@example.com"}
 
 
 def test_what_a_guard_says_of_its_view_is_kept() -> None:
@@ -384,11 +399,16 @@ def test_a_token_can_be_made_for_a_row_and_for_the_person_of_the_request(app: Fl
                 Auth.generate_token(stranger)
 
 
+def test_a_token_without_its_scheme_is_told_how_to_write_it(app: Flask, ana: Person) -> None:
+    answer = app.test_client().get("/plain", headers={"Authorization": ana.access})
+    said = refused(answer, 401, "unknown-auth-schema")["detail"]
+    assert said.endswith("Write: Authorization: Bearer <token>")
+
+
 @pytest.mark.parametrize(
     ("header", "said"),
     [
         ("Bearer", "The token is empty."),
-        ("{access}", "Write: Authorization: Bearer <token>"),
         ("Bearer {refresh}", "This is a refresh token: exchange it for an access token."),
         ("Bearer nonsense", "The token is not three parts of base64url."),
     ],

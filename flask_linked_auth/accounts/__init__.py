@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..config import AccountSettings
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..state import State
     from ..tokens.models import Rows
+    from ..transactions import Transaction
 
 __all__ = ["Accounts"]
 
@@ -31,6 +33,16 @@ class Accounts(Part):
         from .models import check_user_model
 
         check_user_model(rows.User)
+
+    def prunes(self) -> Mapping[str, Callable[..., int]]:
+        """The mailed links."""
+        from .recovery import prune_links
+
+        def links(transaction: Transaction, at_most: int) -> int:
+            row = transaction.rows.OneTimeLink
+            return prune_links(transaction.session, row, now=transaction.now, at_most=at_most)
+
+        return {"mailed links": links}
 
     def init_app(self, app: Flask, state: State, settings: AccountSettings) -> Any:
         """Register the endpoints; return an `AccountsState`."""

@@ -75,8 +75,10 @@ def reset_password(
     Raises InvalidLink, InvalidFields for the password, which leaves the link good, TooManyRequests, and Unavailable.
     """
     accounts.throttle.hit("recovery", network(device.address))
-    link = _good(state, token, RESET)
-    profile = accounts.schemas.whole.dump(state.database_in_use().user(link.person.user_id))
+    link, database = _good(state, token, RESET), state.database_in_use()
+    profile = accounts.schemas.whole.dump(database.user(link.person.user_id))
+    # Or those who wait for their turn keep every connection there is, and the one whose turn it is gets none.
+    database.db.session.rollback()
     check_password(state, accounts, new_password, field="new_password", profile=profile)
     with accounts.reservations.hold(f"link {link.id}"):  # of many with one link, only one is hashed for
         link = _good(state, token, RESET)

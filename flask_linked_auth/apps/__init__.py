@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..config import AccountSettings, AppSettings
 from ..state import Part
 
 if TYPE_CHECKING:
+    from click import Command
     from flask import Flask
 
     from ..state import State
+    from ..transactions import Transaction
 
 __all__ = ["Apps"]
 
@@ -27,6 +30,24 @@ class Apps(Part):
     def settings(self) -> type[AppSettings]:
         """`AppSettings`."""
         return AppSettings
+
+    def prunes(self) -> Mapping[str, Callable[..., int]]:
+        """Keys of apps that ended a while ago; until then a call by one is told from one by a wrong key."""
+        from .keys import prune_keys
+
+        return {"app keys": prune_keys}
+
+    def reencrypt(self, transaction: Transaction) -> int:
+        """Seal the keys of apps."""
+        from .keys import reencrypt
+
+        return reencrypt(transaction)
+
+    def commands(self) -> Sequence[Command]:
+        """`app` and `scopes`."""
+        from .commands import app_group, scopes_group
+
+        return (app_group, scopes_group)
 
     def init_app(self, app: Flask, state: State, settings: AppSettings) -> Any:
         """Register the endpoints; return an `AppsState`."""

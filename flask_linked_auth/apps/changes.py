@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import delete, func, literal, select, update
 
+from ..catalogs import Text, _
 from ..errors import InvalidFields, NotFound, Taken
 
 if TYPE_CHECKING:
@@ -69,12 +70,12 @@ def register_app(transaction: Transaction, slug: str, **fields: Any) -> Any:
     `fields` are those of `change_app`.
     """
     if not _SLUG.fullmatch(slug):
-        raise InvalidFields(errors={"slug": ["1 to 50 of the characters a-z, 0-9, - and _."]})
+        raise InvalidFields(errors={"slug": [_("1 to 50 of the characters a-z, 0-9, - and _.")]})
     model, session = transaction.rows.LinkedApp, transaction.session
     if slug == transaction.state.settings.name:
-        raise InvalidFields(errors={"slug": ["This is this service's own name."]})
+        raise InvalidFields(errors={"slug": [_("This is this service's own name.")]})
     if session.scalar(select(model.id).where(model.slug == slug)) is not None:
-        raise Taken(errors={"slug": ["There is a linked app of this name already."]})
+        raise Taken(errors={"slug": [_("There is a linked app of this name already.")]})
     app = model(
         # Not of the form of a slug, so that neither can be taken for the other.
         id=f"App_{secrets.token_urlsafe(18)}",
@@ -107,7 +108,7 @@ def change_app(transaction: Transaction, app: Any, **fields: Any) -> None:
 
 
 def _fill(app: Any, fields: Mapping[str, Any]) -> None:
-    wrong = {name: ["There is no such field."] for name in fields.keys() - _FIELDS}
+    wrong = {name: [_("There is no such field.")] for name in fields.keys() - _FIELDS}
     for name, value in fields.items():
         if name in _FIELDS and (complaint := _complaint(name, value)):
             wrong[name] = [complaint]
@@ -121,22 +122,22 @@ def _fill(app: Any, fields: Mapping[str, Any]) -> None:
         setattr(app, name, value)
 
 
-def _complaint(name: str, value: Any) -> str | None:
+def _complaint(name: str, value: Any) -> Text | None:
     """What is wrong with a field, None if nothing."""
     if name in _URLS and value:
         return _complaint_of_address(value, plain=name == "address")
     if name in _TEXTS and not (isinstance(value, str) and value.isprintable() and len(value) <= _TEXTS[name]):
-        return f"A text of at most {_TEXTS[name]} characters."
+        return Text(_("A text of at most %(most)s characters."), {"most": _TEXTS[name]})
     if name == "users_path" and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
-        return "A path such as /v1/auth/app/user/."
+        return _("A path such as /v1/auth/app/user/.")
     if name in _FLAGS and not isinstance(value, bool):
-        return "True or False."
+        return _("True or False.")
     if name == "dialect" and value not in DIALECTS:
-        return f"One of {', '.join(DIALECTS)}."
+        return Text(_("One of %(choices)s."), {"choices": ", ".join(DIALECTS)})
     if name == "accepts" and not (_is_texts(value) and set(value) <= set(DIALECTS)):
-        return f"Any of {', '.join(DIALECTS)}."
+        return Text(_("Any of %(choices)s."), {"choices": ", ".join(DIALECTS)})
     if name == "ceiling" and value is not None and not _is_texts(value):
-        return "A list of scopes."
+        return _("A list of scopes.")
     return None
 
 
@@ -144,8 +145,12 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list | tuple | set | frozenset) and all(isinstance(each, str) for each in value)
 
 
-def _complaint_of_address(value: Any, *, plain: bool) -> str | None:
-    words = "An http or https address" + (" without query or fragment." if plain else " without fragment.")
+def _complaint_of_address(value: Any, *, plain: bool) -> Text | None:
+    words = (
+        _("An http or https address without query or fragment.")
+        if plain
+        else _("An http or https address without fragment.")
+    )
     if (
         not isinstance(value, str)
         or len(value) > 2000
@@ -156,7 +161,7 @@ def _complaint_of_address(value: Any, *, plain: bool) -> str | None:
         return words
     try:
         parts = urlsplit(value)
-        _ = parts.port
+        parts.port  # noqa: B018 - reading it checks it
     except ValueError:
         return words
     good = (
@@ -185,9 +190,13 @@ def _announce(transaction: Transaction, app: Any) -> None:
 def checked_scope(slug: str) -> str:
     """`slug` if it can name a scope: `action:data` or `data` in a-z and _, of at most 15. Raises InvalidFields."""
     if not _SCOPE.fullmatch(slug) or "__" in slug or len(slug) > 15:
-        words = "action:data or data, in the letters a-z and single _, of at most 15 characters."
-        raise InvalidFields(errors={"scopes": [f"{slug!r}: {words}"]})
+        words = _("%(slug)s is none: action:data or data, in a-z and single _, of at most 15 characters.")
+        raise _wrong_scopes(words, slug=slug)
     return slug
+
+
+def _wrong_scopes(words: str, **values: Any) -> InvalidFields:
+    return InvalidFields(errors={"scopes": [Text(words, values)]})
 
 
 def define_scopes(transaction: Transaction, scopes: Sequence[Mapping[str, Any]]) -> int:
@@ -200,12 +209,12 @@ def define_scopes(transaction: Transaction, scopes: Sequence[Mapping[str, Any]])
         slug = checked_scope(str(given.get("slug", "")))
         name, description = given.get("name") or slug, given.get("description")
         if not isinstance(name, str) or len(name) > 25:
-            raise InvalidFields(errors={"scopes": [f"{slug}: a name of at most 25 characters."]})
+            raise _wrong_scopes(_("%(slug)s: a name of at most 25 characters."), slug=slug)
         if not isinstance(description, str) or not 0 < len(description) <= 255:
-            raise InvalidFields(errors={"scopes": [f"{slug}: a description of 1 to 255 characters."]})
+            raise _wrong_scopes(_("%(slug)s: a description of 1 to 255 characters."), slug=slug)
         taken = session.scalar(select(model.slug).where(model.name == name, model.slug != slug))
         if taken is not None:
-            raise InvalidFields(errors={"scopes": [f"{slug}: the name {name!r} is that of {taken}."]})
+            raise _wrong_scopes(_("%(slug)s: %(other)s has this name."), slug=slug, other=taken)
         apps_only = bool(given.get("apps_only", slug in transaction.state.settings.apps_only_scopes))
         session.merge(model(slug=slug, name=name, description=description, apps_only=apps_only))
         session.flush()
@@ -227,9 +236,9 @@ def set_app_scopes(
     wanted = dict.fromkeys(optional, False) | dict.fromkeys(required, True)
     defined = set(session.scalars(select(rows.Scope.slug)))
     if unknown := sorted(wanted.keys() - defined):
-        raise InvalidFields(errors={"scopes": [f"Not defined: {', '.join(unknown)}."]})
+        raise _wrong_scopes(_("Not defined: %(scopes)s."), scopes=", ".join(unknown))
     if both := sorted(set(required) & set(optional)):
-        raise InvalidFields(errors={"scopes": [f"Either required or optional: {', '.join(both)}."]})
+        raise _wrong_scopes(_("Either required or optional: %(scopes)s."), scopes=", ".join(both))
     present = {each.scope: each for each in session.scalars(_scopes_of(rows, app))}
     if {slug: each.required for slug, each in present.items()} == wanted:
         return False

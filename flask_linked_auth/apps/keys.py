@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from .registry import key_context
 
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from ..sealing import Sealer
     from ..transactions import Transaction
 
-__all__ = ["USES", "add_key", "reencrypt", "replace_key", "retire_keys"]
+__all__ = ["USES", "NewKey", "add_key", "prune_keys", "reencrypt", "replace_key", "retire_keys"]
 
+KEPT = 30 * 24 * 60 * 60  # seconds for which a key is known after its end
 USES = ("link_in", "link_out", "signature_in", "signature_out", "legacy_in", "legacy_out")
 
 
@@ -25,20 +27,27 @@ def _sealer(transaction: Transaction) -> Sealer:
     return sealer
 
 
-def add_key(
-    transaction: Transaction, app: Any, use: str, *, algorithm: str, secret: bytes, key_id: str = ""
-) -> Any:
-    """Store a key for one use, active from now on. `secret` is what the dialect of `use` loads its key from."""
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key to be stored: `secret` is what its dialect loads it from, `key_id` is "" where a dialect has none."""
+
+    algorithm: str
+    secret: bytes = field(repr=False)
+    key_id: str = ""
+
+
+def add_key(transaction: Transaction, app: Any, use: str, key: NewKey) -> Any:
+    """Store a key for one use, active from now on."""
     if use not in USES:
         raise ValueError(f"{use!r} is no use of a key; there are {', '.join(USES)}")
     row_id = secrets.token_urlsafe(16)
     row = transaction.rows.AppKey(
         id=row_id,
         app_id=app.id,
-        key_id=key_id,
+        key_id=key.key_id,
         use=use,
-        algorithm=algorithm,
-        sealed=_sealer(transaction).seal(secret, key_context(row_id)),
+        algorithm=key.algorithm,
+        sealed=_sealer(transaction).seal(key.secret, key_context(row_id)),
         created_at=transaction.now,
         active_from=transaction.now,
     )
@@ -48,13 +57,11 @@ def add_key(
     return row
 
 
-def replace_key(
-    transaction: Transaction, app: Any, use: str, *, algorithm: str, secret: bytes, key_id: str, overlap: int
-) -> Any:
+def replace_key(transaction: Transaction, app: Any, use: str, key: NewKey, *, overlap: int) -> Any:
     """The same, and the former keys of this use are accepted for `overlap` seconds more."""
     retire_keys(transaction, app, use, after=overlap)
     transaction.tell("app.key-rotated", app_id=app.id, slug=app.slug, use=use)
-    return add_key(transaction, app, use, algorithm=algorithm, secret=secret, key_id=key_id)
+    return add_key(transaction, app, use, key)
 
 
 def retire_keys(transaction: Transaction, app: Any, use: str, *, after: int) -> int:
@@ -66,6 +73,18 @@ def retire_keys(transaction: Transaction, app: Any, use: str, *, after: int) -> 
     transaction.changed("app", app.slug)
     transaction.changed("app", app.id)
     return len(found)
+
+
+def prune_keys(transaction: Transaction, at_most: int) -> int:
+    """Delete up to `at_most` keys that ended a month ago; how many there were."""
+    row, session = transaction.rows.AppKey, transaction.session
+    over = (
+        select(row.id).where(row.expires_at < transaction.now - KEPT).order_by(row.expires_at).limit(at_most)
+    )
+    ids = list(session.scalars(over))
+    if ids:
+        session.execute(delete(row).where(row.id.in_(ids)).execution_options(synchronize_session=False))
+    return len(ids)
 
 
 def reencrypt(transaction: Transaction) -> int:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from time import time
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from flask import request
 
-from ..errors import MalformedRequest, TooLarge
+from ..errors import MalformedRequest, RivalCredentials, TooLarge
 from ..identity import Identity, Verified
 from ..link_errors import (
     ForbiddenStrategy,
@@ -22,8 +21,8 @@ from ..link_errors import (
     WrongAppToken,
     WrongLegacyAppToken,
 )
-from .signatures import Target, check_digest, read_signature, verify_request
-from .wire import read_legacy, read_link, verify_jwt, verify_legacy
+from .signatures import Target, authority_of, check_body, read_signature, verify_request
+from .wire import LinkClaims, form_of, legacy_body, read_legacy, read_link, verify_jwt, verify_legacy
 
 if TYPE_CHECKING:
     from ..apps.grants import Grants
@@ -84,14 +83,20 @@ class Incoming:
         expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered)
         return Verified(identity, expires, (), "", 0, since, depends)
 
-    def read_signed(self, signature_input: str) -> Identity | None:
+    def read_signed(self, signature_input: str, has_rival: bool) -> Identity | None:
         """Who signed the request (RFC 9421), None if the signature is for others.
 
-        Raises InvalidToken, MalformedRequest, TooLarge and Unavailable. What was found right counts once.
+        Raises RivalCredentials if there is another credential as well, InvalidToken, MalformedRequest, TooLarge and
+        Unavailable. What was found right counts once.
         """
+        known: Identity | None = request.environ.get(_SIGNED_BY)
+        if known is not None:  # two guards on one view: the nonce counts once
+            return known
         received = read_signature(signature_input, request.headers.get("Signature"))
         if received is None:
             return None
+        if has_rival:
+            raise RivalCredentials("The request is signed and carries a token as well: send one of the two.")
         app = self._app(received.sender, "signature")
         now = time()
         held = {each.key_id: each.key for each in app.accepted("signature_in", now)}
@@ -99,7 +104,7 @@ class Incoming:
             if any(each.key_id == received.key_id for each in app.retired("signature_in", now)):
                 raise WrongLegacyAppToken("This key is not accepted any more.")
             raise WrongAppToken("The request is signed by a key that this app does not have.")
-        subject, digest = request.headers.get("Linked-Subject", ""), _only("Content-Digest")
+        subject, digest = request.headers.get("Linked-Subject"), request.headers.get("Content-Digest")
         verify_request(
             received,
             held[received.key_id],
@@ -109,21 +114,24 @@ class Incoming:
             leeway=self._terms.leeway,
             now=now,
         )
-        if digest is not None or _has_body():
-            if digest is None:
-                raise WrongAppToken("The body is not covered by the signature.")
-            check_digest(digest, self._body())
-        self._use_once(app, f"signature:{received.key_id}", received.nonce, received.expires)
+        check_body(digest, self._body(), declared=_has_body())
+        until = received.closes(self._terms.leeway)
+        self._use_once(app, f"signature:{received.key_id}", received.nonce, until=until)
         claims = _claims(app, subject, self._terms.name, received.created, received.expires)
-        return self._identity(app, "signature", claims)[0]
+        return self._remembered(app, claims)
 
     def read_legacy(self, credential: str) -> Identity:
         """Who made a `Signature App=…` of the Django package. It covers neither path nor host, so apps opt in."""
+        known: Identity | None = request.environ.get(_SIGNED_BY)
+        if known is not None:
+            return known
         fields = read_legacy(credential)
         app = self._app(fields.app, "legacy-signature")
-        if _has_body() and request.mimetype not in _BODIES:
-            raise MalformedHeader("This kind of signature covers JSON and forms only.")
-        body = self._body()
+        try:
+            params = form_of(request.query_string.decode())
+            body = legacy_body(self._body(), request.headers.get("Content-Type", ""))
+        except ValueError:
+            raise MalformedHeader("This kind of signature covers JSON and forms only.") from None
         claims = self._verified(
             app,
             "legacy_in",
@@ -131,14 +139,19 @@ class Incoming:
                 fields,
                 keys,
                 method=request.method,
-                params=request.args.to_dict(flat=False),
-                body=_legacy_body(body),
-                headers=request.headers,
+                params=params,
+                body=body,
+                headers=dict(request.headers),
             ),
         )
-        # Its "nonce" is the signature itself; the window is two minutes to both sides.
-        self._use_once(app, "legacy", fields.mac, time() + 4 * 60)
-        return self._identity(app, "signature", {**claims, "aud": self._terms.name})[0]
+        # Its "nonce" is the signature itself.
+        self._use_once(app, "legacy", fields.mac, until=fields.closes())
+        return self._remembered(app, LinkClaims({**claims, "aud": self._terms.name}))
+
+    def _remembered(self, app: AppRecord, claims: Mapping[str, Any]) -> Identity:
+        identity = self._identity(app, "signature", claims)[0]
+        request.environ[_SIGNED_BY] = identity
+        return identity
 
     def _app(self, slug: str, dialect: str) -> AppRecord:
         app = self._registry.find(slug)
@@ -189,8 +202,8 @@ class Incoming:
         )
         return identity, depends
 
-    def _use_once(self, app: AppRecord, key: str, nonce: str, expires: float) -> None:
-        if not self._nonces.use(f"{app.id}:{key}", nonce, until=expires + self._terms.leeway):
+    def _use_once(self, app: AppRecord, key: str, nonce: str, *, until: float) -> None:
+        if not self._nonces.use(f"{app.id}:{key}", nonce, until=until):
             raise Replayed("This signed request came before.")
 
     def _target(self) -> Target:
@@ -216,30 +229,21 @@ class Incoming:
         return request.get_data(cache=True)
 
 
-_BODIES = {"application/json", "application/x-www-form-urlencoded"}
+_SIGNED_BY = "flask_linked_auth.signed_by"
 
 
 def _has_body() -> bool:
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
-def _only(name: str) -> str | None:
-    values = request.headers.getlist(name)
-    if len(values) > 1:
-        raise MalformedRequest("A header that is signed stands twice in the request.")
-    return values[0] if values else None
-
-
-def _claims(app: AppRecord, subject: str, name: str, created: int, expires: int) -> Mapping[str, Any]:
-    return MappingProxyType(
-        {"app": app.slug, "sub": subject or None, "aud": name, "iat": created, "exp": expires}
-    )
+def _claims(app: AppRecord, subject: str | None, name: str, created: int, expires: int) -> LinkClaims:
+    said = {"app": app.slug, "sub": subject or None, "aud": name, "iat": created, "exp": expires}
+    return LinkClaims(said)
 
 
 def _authority() -> str:
     """The Host header in lower case, without the port that its scheme has by default."""
-    default = {"http": ":80", "https": ":443"}.get(request.environ["wsgi.url_scheme"], "")
-    return str(request.environ.get("HTTP_HOST", "")).lower().removesuffix(default)
+    return authority_of(request.environ.get("HTTP_HOST", ""), request.environ["wsgi.url_scheme"])
 
 
 def _request_target() -> str:
@@ -264,14 +268,3 @@ def _request_target() -> str:
 
 
 _SAFE = "/:@!$&'()*+,;=~-._"  # what a path may hold as it is (RFC 3986 section 3.3)
-
-
-def _legacy_body(body: bytes) -> Any:
-    """The body as the Django package sees it: what JSON or a form holds, None for none."""
-    if not body:
-        return None
-    if request.mimetype == "application/json":
-        from ..strict_json import read_object
-
-        return read_object(body)
-    return request.form.to_dict(flat=False)

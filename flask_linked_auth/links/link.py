@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ..link_errors import ForeignAddress
 from .names import check_slug
 from .signatures import Target, authority_of, content_digest, sign_request
-from .wire import LegacyRequest, form_of, legacy_body, sign_jwt, sign_legacy
+from .wire import form_of, legacy_body, sign_jwt, sign_legacy
 
 if TYPE_CHECKING:
     from .keys import LinkKey
@@ -94,8 +94,8 @@ class Link:
         if subject or (digest is not None and body is None):
             raise ValueError("The old signature speaks for nobody, and has to see the whole body.")
         data = legacy_body(body or b"", sent.get("content_type") or "")
-        request = LegacyRequest(method, form_of(target.query), data)
-        return {"Authorization": sign_legacy(key, request, sender=self.me)}
+        params = form_of(target.query)
+        return {"Authorization": sign_legacy(key, sender=self.me, method=method, params=params, body=data)}
 
     def key_for(self, dialect: Dialect) -> LinkKey:
         """The key that signs by a dialect. Raises ValueError when there is none."""

@@ -40,14 +40,7 @@ def nonce_store(address: str, database: Database) -> NonceStore:
     """The store of the setting `nonce_store`. Raises SettingsError for a Redis without its package."""
     if address == "memory://":
         return MemoryNonces()
-    if address == "database://":
-        return MemoryNonces() if in_memory_database(database) else DatabaseNonces(database)
-    return RedisNonces(address)
-
-
-def in_memory_database(database: Database) -> bool:
-    """Whether the database is of this process alone, so that its nonces can be as well."""
-    return str(database.db.engine.url).startswith("sqlite") and in_memory(database.db)
+    return DatabaseNonces(database) if address == "database://" else RedisNonces(address)
 
 
 def _name(key: str, nonce: str) -> str:
@@ -80,9 +73,12 @@ class DatabaseNonces:
 
     def __init__(self, database: Database) -> None:
         self._database, self._count = database, 0
+        self._alone = MemoryNonces()  # an in-memory database is of one process, which can remember by itself
 
     def use(self, key: str, nonce: str, *, until: float) -> bool:
         """As NonceStore says."""
+        if in_memory(self._database.db):
+            return self._alone.use(key, nonce, until=until)
         table = self._database.rows.UsedNonce.__table__
         try:
             with self._database.db.engine.begin() as connection:

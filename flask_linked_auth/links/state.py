@@ -89,7 +89,7 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
     terms = Terms(
         name=state.settings.name,
         leeway=state.settings.leeway,
-        max_lifetime=settings.link_max_lifetime,
+        max_lifetime=settings.call_max_lifetime,
         remembered=state.tokens.access_lifetime,
         authorities=_authorities(app, state.settings.issuer, settings),
         body_limit=settings.signed_body_limit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain, count
@@ -59,7 +59,7 @@ def build(app: Flask) -> dict[str, Any]:
     schemes = _security_schemes(state)
     for name, scheme in schemes.items():
         spec.components.security_scheme(name, scheme)
-    operations = _Operations(shapes, Problems(spec, app), cookie="cookie" in schemes)
+    operations = _Operations(shapes, Problems(spec, app), schemes)
     endpoints = list(_endpoints(app))
     for endpoint in endpoints:
         made = operations.make(endpoint)
@@ -102,6 +102,19 @@ def _security_schemes(state: Any) -> dict[str, dict[str, str]]:
             "name": "X-CSRF-Token",
             "description": "Beside the cookie, on methods that change something.",
         }
+    if "link" in state.readers:
+        schemes["link"] = {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "A linked app: `Link App=<its slug>,Token=<JWT>`.",
+        }
+        schemes["signature"] = {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Signature",
+            "description": "A linked app that signs its requests (RFC 9421), with `Signature-Input` beside it.",
+        }
     return schemes
 
 
@@ -129,10 +142,10 @@ def _name(rule: Rule, method: str, view: Any) -> str:
 
 
 class _Operations:
-    def __init__(self, shapes: Shapes, problems: Problems, *, cookie: bool) -> None:
+    def __init__(self, shapes: Shapes, problems: Problems, schemes: Collection[str]) -> None:
         self._shapes = shapes
         self._problems = problems
-        self._cookie = cookie
+        self._cookie, self._links = "cookie" in schemes, "link" in schemes
         self._ids: set[str] = set()
 
     def make(self, endpoint: _Endpoint) -> dict[str, Any]:
@@ -151,11 +164,11 @@ class _Operations:
         if told.body is not None:
             made["requestBody"] = self._body(told.body)
         made["responses"] = {str(status): self._answer(status, each) for status, each in told.answers.items()}
-        problems = [*told.errors, *of_guard(access, csrf=csrf)]
+        problems = [*told.errors, *of_guard(access, csrf=csrf, links=self._links)]
         problems += of_body() if told.body is not None else []
         made["responses"] |= self._problems.responses(problems, paged=paged)
         if access is not None and access.who != "anyone":
-            ways = _security(access, cookie=cookie, csrf=csrf)
+            ways = _security(access, cookie=cookie, csrf=csrf, links=self._links)
             optional = all(each.optional for each in access.each) or told.credentials == "optional"
             made["security"] = [{}, *ways] if optional else ways
         return made
@@ -203,13 +216,21 @@ class _Operations:
         return made
 
 
-def _security(access: Access, *, cookie: bool, csrf: bool) -> list[dict[str, list[str]]]:
+def _security(access: Access, *, cookie: bool, csrf: bool, links: bool) -> list[dict[str, list[str]]]:
     """The credentials of which one is needed; a browser's cookie counts as two where it wants a CSRF token beside."""
     scopes = list(dict.fromkeys(scope for each in access.each for scope in each.scopes))
+    linked = [
+        way for way, mode in _MODES.items() if links and all(mode in each.modes for each in access.each)
+    ]
+    if any(each.mode is not None for each in access.each):
+        return [{way: scopes} for way in linked]
     ways: list[dict[str, list[str]]] = [{"bearer": scopes}, {"apiToken": scopes}]
     if cookie:
         ways.append({"cookie": scopes, "csrfToken": []} if csrf else {"cookie": scopes})
-    return ways
+    return ways + [{way: scopes} for way in linked]
+
+
+_MODES = {"link": "jwt", "signature": "signature"}  # by the names of their security schemes
 
 
 def _json(schema: Any, example: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .. import link_errors
 from ..errors import (
     CSRFFailed,
     ExpiredToken,
@@ -62,16 +63,43 @@ _HEADERS: dict[str, dict[str, Any]] = {
 }
 
 
-def of_guard(access: Access | None, *, csrf: bool) -> Kinds:
-    """What a guard can answer; `csrf` says that a browser's cookie counts here and wants a CSRF token."""
+#: What a guard with scopes can answer to a linked app.
+_OF_LINKS: tuple[type[Problem], ...] = (
+    link_errors.MalformedHeader,
+    link_errors.ForbiddenStrategy,
+    link_errors.BadSchema,
+    link_errors.UnknownApp,
+    link_errors.UnknownAlgorithm,
+    link_errors.WrongAppToken,
+    link_errors.WrongLegacyAppToken,
+    link_errors.ExpiredCredential,
+    link_errors.BadTimestamp,
+    link_errors.Replayed,
+    link_errors.AgreementNotAccepted,
+    MalformedRequest,
+    TooLarge,
+)
+
+
+def of_guard(access: Access | None, *, csrf: bool, links: bool) -> Kinds:
+    """What a guard can answer.
+
+    `csrf` says that a browser's cookie counts here and wants a CSRF token, `links` that linked apps may call.
+    """
     if access is None or access.who == "anyone":
         return []
     if access.further is not None:
-        found = [*of_guard(replace(access, further=None), csrf=csrf), *of_guard(access.further, csrf=csrf)]
+        each_of = (replace(access, further=None), access.further)
+        found = [problem for each in each_of for problem in of_guard(each, csrf=csrf, links=links)]
         return list({repr(each): each for each in found}.values())
     found = [RivalCredentials, InvalidToken, ExpiredToken, RevokedToken, UnknownUser, Unavailable]
+    found += [link_errors.UnknownSchema]
     if not access.optional:
         found.insert(1, MissingToken)
+    if links and (access.who == "people" or access.mode is not None):
+        found.append(link_errors.ForbiddenSchema)
+    if links and access.who == "scopes":
+        found += [*_OF_LINKS, *([] if access.mode is None else [link_errors.NoAuthorizationHeader])]
     if access.fresh is not None:
         found.append(StaleLogin(access.fresh))
     if access.scopes:

@@ -23,7 +23,7 @@ from ..errors import ExpiredToken, InvalidToken
 from ..strict_json import read_object
 from .keys import ALGORITHMS, Key
 
-__all__ = ["Claims", "Expected", "sign", "verify"]
+__all__ = ["Claims", "Expected", "decode_segment", "sign", "split_token", "verify"]
 
 MAX_LENGTH = 8192  # characters of a whole token: more costs us memory before anything is verified
 MAX_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that Python's datetime knows
@@ -152,6 +152,11 @@ def verify(token: str, keys: Mapping[str, Key], expected: Expected, *, now: floa
 
 def read_header(token: str) -> Mapping[str, Any]:
     """The header of a token that is in compact form to the letter."""
+    return _parsed_header(split_token(token)[0])
+
+
+def split_token(token: str) -> tuple[str, str, str]:
+    """Header, payload and signature of a token that is in compact form to the letter; InvalidToken for any other."""
     if not isinstance(token, str) or len(token) > MAX_LENGTH:
         raise InvalidToken("The token is too long.")
     segments = _COMPACT(token)
@@ -161,13 +166,18 @@ def read_header(token: str) -> Mapping[str, Any]:
         if token.startswith(_REFRESH):
             raise InvalidToken("This is a refresh token: exchange it for an access token.")
         raise InvalidToken("The token is not three parts of base64url.")
-    return _parsed_header(segments[1])
+    return segments[1], segments[2], segments[3]
+
+
+def decode_segment(segment: str) -> bytes:
+    """The bytes of a part that `split_token` gave."""
+    return a2b_base64(segment.translate(_TO_STANDARD) + "==")
 
 
 @lru_cache(maxsize=64)
 def _parsed_header(segment: str) -> Mapping[str, Any]:
     # All tokens by one key begin alike. Whoever sends others only makes room for them again.
-    return MappingProxyType(read_object(a2b_base64(segment.translate(_TO_STANDARD) + "==")))
+    return MappingProxyType(read_object(decode_segment(segment)))
 
 
 def check_purpose(header: Mapping[str, Any], expected: Expected) -> None:

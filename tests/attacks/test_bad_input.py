@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -45,18 +44,8 @@ def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         with _made(f"sqlite:///{tmp_path_factory.mktemp('input') / 'test.db'}") as made:
             yield made
         return
-    import psycopg
-    from psycopg import sql
-
-    url = request.getfixturevalue("_postgresql_address")
-    name = sql.Identifier(f"linked_auth_test_{uuid4().hex}")
-    with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        try:
-            with _made(f"{url.rpartition('/')[0]}/{name.as_string(connection).strip(chr(34))}") as made:
-                yield made
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+    with request.getfixturevalue("postgresql").database() as url, _made(url) as made:
+        yield made
 
 
 @contextmanager

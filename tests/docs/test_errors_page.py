@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from itertools import chain
 
-from flask_linked_auth import errors
+from flask_linked_auth import errors, link_errors
 from tests.docs.pages import ROOT
 
+NAMES = {*errors.__all__, *link_errors.__all__}
 PAGE = (ROOT / "docs/errors.md").read_text("utf-8")
 
 
@@ -16,7 +17,7 @@ def _kinds(kind: type[errors.Problem]) -> set[type[errors.Problem]]:
 
 
 def _in_code() -> list[tuple[int, str]]:
-    kinds = {kind for kind in _kinds(errors.Problem) if kind.__name__ in errors.__all__}
+    kinds = {kind for kind in _kinds(errors.Problem) if kind.__name__ in NAMES}
     return sorted({(kind.status, kind.slug) for kind in kinds})
 
 

@@ -94,6 +94,20 @@ def test_fifty_resets_with_one_link_set_one_password(host: Host) -> None:
     assert len(host.mails("password-changed")) == 1
 
 
+def test_who_waits_for_a_turn_keeps_no_connection_from_the_one_whose_turn_it_is(
+    database_url: str,
+) -> None:
+    mails: list[Mail] = []
+    engine = {"pool_size": 2, "max_overflow": 0}
+    with running(database_url, engine=engine, mailer=mails.append, bcrypt_cost=8) as app:
+        host = Host(app, mails)
+        register(app)
+        (token,) = host.reset_links()
+        answers = at_once(6, lambda number: host.reset(token, f"{OTHER}-{number}-again"))
+        assert Counter(answer.status_code for answer in answers) == {204: 1, 400: 5}
+        assert app.extensions["linked_auth"].parts["accounts"].post.finish(60)
+
+
 def test_of_many_links_of_one_person_one_resets(host: Host) -> None:
     register(host.app)
     tokens = host.reset_links(12)

@@ -32,7 +32,7 @@ help:
 	@echo "make floors    every test, on the lowest versions of the dependencies"
 	@echo "make browser   the pages in Chromium, by Playwright (wants /usr/bin/chromium and npm)"
 	@echo "make postman   the Postman collection of the blog, by newman (wants npm)"
-	@echo "make bench     what a guard costs"
+	@echo "make bench     what a guard costs, and a call to another service"
 	@echo "make lint      ruff; make format lets it change the files"
 	@echo "make types     mypy --strict"
 	@echo "make messages  collect the texts, say which lack a translation, and compile the catalogs"
@@ -122,6 +122,7 @@ docs: html $(VENV)/.for-tests
 
 bench: $(VENV)/.for-tests
 	@$(PY) benchmarks/guards.py
+	@$(PY) benchmarks/service.py
 
 lint: $(VENV)/.for-tests
 	@$(PY) -m ruff format --check .

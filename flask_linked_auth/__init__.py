@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .guards import Auth, ascope, public, scope
     from .http import json_errors, page, read_json, uncached
     from .identity import Identity
+    from .links.client import Service
+    from .links.link import Link
     from .openapi import describe
     from .state import Part
     from .tokens.models import LoginMixin
@@ -30,11 +32,13 @@ __all__ = [
     "Accounts",
     "Auth",
     "Identity",
+    "Link",
     "LinkedAuth",
     "LoginMixin",
     "Mail",
     "OneTimeLinkMixin",
     "Part",
+    "Service",
     "UserMixin",
     "ascope",
     "current_identity",
@@ -55,11 +59,13 @@ _HOME = {
     "Accounts": "accounts",
     "Auth": "guards",
     "Identity": "identity",
+    "Link": "links.link",
     "LinkedAuth": "extension",
     "LoginMixin": "tokens.models",
     "Mail": "accounts.mail",
     "OneTimeLinkMixin": "accounts.models",
     "Part": "state",
+    "Service": "links.client",
     "UserMixin": "accounts.models",
     "ascope": "guards",
     "current_identity": "globals",

@@ -21,13 +21,15 @@ LinkedAuthError
     │   └── Replayed
     ├── AgreementNotAccepted     403
     ├── UserWithNoAccess         403
-    └── UserNotFound             404
+    ├── UserNotFound             404
+    ├── UpstreamFailed           502
+    └── UpstreamTooSlow          504
 """
 
 from __future__ import annotations
 
 from .catalogs import _
-from .errors import Forbidden, InvalidToken, LinkedAuthError, NotFound
+from .errors import Forbidden, InvalidToken, LinkedAuthError, NotFound, Problem
 
 __all__ = [
     "AgreementNotAccepted",
@@ -46,6 +48,8 @@ __all__ = [
     "UnknownAlgorithm",
     "UnknownApp",
     "UnknownSchema",
+    "UpstreamFailed",
+    "UpstreamTooSlow",
     "UserNotFound",
     "UserWithNoAccess",
     "WrongAppToken",
@@ -238,3 +242,25 @@ class UserNotFound(NotFound):
     slug = "user-not-found"
     title = _("User not found")
     meaning = _("There is no such person, or none that the calling app may know of.")
+
+
+class UpstreamFailed(Problem):
+    """Another service, of which this would be asked, cannot be reached or gives no answer that can be read."""
+
+    status = 502
+    slug = "upstream-failed"
+    title = _("Another service failed")
+    meaning = _(
+        "This is asked of another service, which cannot be reached or gives no answer that can be read."
+    )
+    advice = _("Try again later.")
+
+
+class UpstreamTooSlow(Problem):
+    """Another service, of which this would be asked, does not answer in time."""
+
+    status = 504
+    slug = "upstream-too-slow"
+    title = _("Another service is too slow")
+    meaning = _("This is asked of another service, which does not answer in time.")
+    advice = _("Try again later.")

@@ -27,6 +27,7 @@ PURE = {
     "links.keys",
     "links.link",
     "links.names",
+    "links.outgoing",
     "links.signatures",
     "links.wire",
     "sealing",

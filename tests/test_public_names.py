@@ -87,7 +87,7 @@ def floors() -> dict[str, str]:
     """The lowest release of each dependency, extras included, as pyproject.toml names it."""
     project = PROJECT["project"]
     lines = chain(project["dependencies"], *project["optional-dependencies"].values())
-    pairs = (re.fullmatch(r"([a-z-]+)(?:\[[a-z]+\])?(?:>=([\d.]+))?", line) for line in lines)
+    pairs = (re.fullmatch(r"([a-z0-9-]+)(?:\[[a-z]+\])?(?:>=([\d.]+))?", line) for line in lines)
     return {match[1]: match[2] for match in pairs if match and match[1] != PROJECT["project"]["name"]}
 
 

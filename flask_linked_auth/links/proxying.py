@@ -12,9 +12,9 @@ from flask import Response
 from ..catalogs import _
 from ..errors import NotFound, Problem, TooLarge
 from ..http import answer
-from ..link_errors import AppNotFound, BodyTooLarge, ForeignAddress
+from ..link_errors import AppNotFound, BodyTooLarge, ForeignAddress, UpstreamFailed, UpstreamTooSlow
 
-__all__ = ["NoSuchApp", "UpstreamFailed", "UpstreamTooSlow", "refusal", "relay", "respond"]
+__all__ = ["NoSuchApp", "refusal", "relay", "respond"]
 
 log = logging.getLogger("flask_linked_auth")
 
@@ -48,28 +48,6 @@ class NoSuchApp(NotFound):
     slug = "app-not-found"
     title = _("Unknown app")
     meaning = _("The service that this would be asked of is not linked with this one.")
-
-
-class UpstreamFailed(Problem):
-    """Another service, of which this would be asked, cannot be reached or gives no answer that can be read."""
-
-    status = 502
-    slug = "upstream-failed"
-    title = _("Another service failed")
-    meaning = _(
-        "This is asked of another service, which cannot be reached or gives no answer that can be read."
-    )
-    advice = _("Try again later.")
-
-
-class UpstreamTooSlow(Problem):
-    """Another service, of which this would be asked, does not answer in time."""
-
-    status = 504
-    slug = "upstream-too-slow"
-    title = _("Another service is too slow")
-    meaning = _("This is asked of another service, which does not answer in time.")
-    advice = _("Try again later.")
 
 
 def relay(upstream: Any, *, stream: bool = False) -> Response:

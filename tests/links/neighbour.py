@@ -16,13 +16,11 @@ from flask_linked_auth.links.link import SIGNATURE_HEADERS, Link
 from flask_linked_auth.links.signatures import (
     Target,
     authority_of,
-    read_digest,
+    check_body,
     read_signature,
-    split_target,
     verify_request,
 )
 from flask_linked_auth.links.wire import (
-    LegacyRequest,
     form_of,
     legacy_body,
     read_legacy,
@@ -228,20 +226,25 @@ def said_by(arrived: Arrived, link: Link) -> str | None:
         claims = verify_jwt(app, token, [link.key_for("link")], receiver="billing")
         assert (app, claims.iss) == ("shop", link.issuer)
         return claims.sub
-    path, query = split_target(arrived.target)
     if scheme == "Signature":
-        body = legacy_body(arrived.body, headers.get("content-type", ""))
-        request = LegacyRequest(arrived.method, form_of(query), body)
-        key = link.key_for("legacy-signature")
-        return verify_legacy(read_legacy(credential), [key], request, receiver="billing").sub
+        claims = verify_legacy(
+            read_legacy(credential),
+            [link.key_for("legacy-signature")],
+            method=arrived.method,
+            params=form_of(arrived.query),
+            body=legacy_body(arrived.body, headers.get("content-type", "")),
+            headers=headers,
+        )
+        return claims.sub
     received = read_signature(headers.get("signature-input"), headers.get("signature"))
     assert received is not None, headers
     declared = int(headers.get("content-length", 0)) > 0 or "transfer-encoding" in headers
-    digest = read_digest(headers.get("content-digest"), arrived.body, declared=declared)
+    digest, subject = headers.get("content-digest"), headers["linked-subject"]
+    sent_to = arrived.target.removeprefix(link.address)  # a proxy is sent the whole address
+    path, _, query = sent_to.partition("?")
     target = Target(arrived.method, authority_of(headers["host"], "http"), path, query)
-    verify_request(
-        received, link.key_for("signature"), target, subject=headers["linked-subject"], digest=digest
-    )
+    verify_request(received, link.key_for("signature"), target, subject=subject, digest=digest)
+    check_body(digest, arrived.body, declared=declared)
     return headers["linked-subject"] or None
 
 

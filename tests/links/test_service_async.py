@@ -12,16 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from flask import Flask
 
 from flask_linked_auth.link_errors import AppNotFound, BodyTooLarge, ForeignAddress
 from flask_linked_auth.links import transport
 from flask_linked_auth.links.client import Service
 from tests.links.neighbour import KEYS, Neighbour, link_to, nonce_of, raw, read_head, running, said_by
 from tests.tiny import make_app, refused, state_of
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 httpx2 = pytest.importorskip("httpx2")
 

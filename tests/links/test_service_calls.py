@@ -6,6 +6,8 @@ import io
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -76,8 +78,8 @@ BODIES: dict[str, tuple[dict[str, Any], bytes | None]] = {
     "file in memory": ({"data": lambda: io.BytesIO(b"in a file")}, b"in a file"),
     "text file": ({"data": lambda: io.StringIO("in a file")}, b"in a file"),
     "half-read file": ({"data": lambda: half_read(b"in a file")}, b"a file"),
-    "empty file": ({"data": lambda: io.BytesIO()}, b""),
-    "generator": ({"data": lambda: pieces()}, b"two pieces"),
+    "empty file": ({"data": io.BytesIO}, b""),
+    "generator": ({"data": pieces}, b"two pieces"),
     "empty generator": ({"data": lambda: iter(())}, b""),
     "pipe": ({"data": lambda: Unseekable(b"x" * 200_000)}, b"x" * 200_000),
     "large generator": ({"data": lambda: (b"x" * 100_000 for _ in range(30))}, b"x" * 3_000_000),
@@ -632,3 +634,13 @@ def test_a_plain_session_leaves_no_trace_of_a_signature(billing: Neighbour) -> N
     with requests.Session() as session:
         session.get(f"{billing.address}/x")
     assert unsigned(billing.last)
+
+
+def test_a_link_is_called_without_flask_and_without_a_database() -> None:
+    script = """
+import sys
+from flask_linked_auth import Link, Service
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"flask", "httpx2", "sqlalchemy", "werkzeug"}), "none")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "none"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -19,10 +19,12 @@ from werkzeug.serving import make_server
 
 from flask_linked_auth.link_errors import AppNotFound
 from flask_linked_auth.links.client import Service
-from flask_linked_auth.links.link import Link
 from flask_linked_auth.links.proxying import respond
 from tests.links.neighbour import Neighbour, link_to, raw, read_head, running, said_by
 from tests.tiny import logged, make_app, refused, state_of
+
+if TYPE_CHECKING:
+    from flask_linked_auth.links.link import Link
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 

@@ -35,10 +35,11 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LinksState:
-    """The settings of this part, what identifies calls, and who is who."""
+    """The settings of this part, what identifies calls, the hosts that signed requests may be for, and who is who."""
 
     settings: LinkSettings
     incoming: Incoming
+    authorities: set[str]
     people: KnownPeople
     name: str
     issuer: str
@@ -85,13 +86,14 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
     for dialect in USE.values():
         apps.registry.loaders[dialect] = load_key
     lifetime = float(state.tokens.access_lifetime)
+    authorities = _authorities(state.settings.issuer, settings)
     people = KnownPeople(database, feed, size=apps.settings.app_cache_size, lifetime=lifetime)
     terms = Terms(
         name=state.settings.name,
         leeway=state.settings.leeway,
         max_lifetime=settings.link_max_lifetime,
         remembered=state.tokens.access_lifetime,
-        authorities=_authorities(app, state.settings.issuer, settings),
+        authorities=_known(app, authorities),
         body_limit=settings.signed_body_limit,
     )
     nonces = nonce_store(settings.nonce_store, database)
@@ -103,6 +105,7 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
     return LinksState(
         settings=settings,
         incoming=incoming,
+        authorities=authorities,
         people=people,
         name=state.settings.name,
         issuer=state.settings.issuer,
@@ -110,13 +113,17 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
     )
 
 
-def _authorities(app: Flask, issuer: str, settings: LinkSettings) -> Callable[[str], bool]:
-    """Whether a signed request for this host is for us: that of the issuer, and those of the setting.
+def _authorities(issuer: str, settings: LinkSettings) -> set[str]:
+    """The host of the issuer, and those of the setting."""
+    parts = urlsplit(issuer)
+    return {authority_of(parts.netloc, parts.scheme), *settings.authorities}
+
+
+def _known(app: Flask, ours: set[str]) -> Callable[[str], bool]:
+    """Whether a signed request for this host is for us.
 
     A development server without an issuer is known by whatever port it was started on.
     """
-    parts = urlsplit(issuer)
-    ours = {authority_of(parts.netloc, parts.scheme), *settings.authorities}
     anywhere = (app.debug or app.testing) and "LINKED_AUTH_ISSUER" not in app.config
 
     def known(authority: str) -> bool:

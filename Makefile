@@ -16,22 +16,28 @@ PY = $(VENV)/bin/python
 WORKERS ?= -n auto --maxprocesses 4 --dist worksteal
 # With every service required (as in .ci/run) nothing is skipped, and only then the coverage means something.
 COVERAGE = $(if $(LINKED_AUTH_TEST_REQUIRE),--cov --cov-report=term --cov-fail-under=95)
-# For a second look at what failed, one after the other: AGAIN="--last-failed --last-failed-no-failures none".
+# For a second look, one after the other, at the files in which something failed: AGAIN="tests/test_a.py tests/test_b.py".
 AGAIN ?=
+# Other software to speak with, in environments of its own. `make peers` makes them; so does whoever requires them.
+PEERS = .venv-peers/.for-tests tests/peers/node/node_modules/.made
+WANTED = $(if $(filter peers,$(LINKED_AUTH_TEST_REQUIRE)),$(PEERS))
+# Further options of pytest.
+OPTIONS ?=
 EXTRAS = async,docs-ui,redis,postgresql,example
-TYPED = $(wildcard flask_linked_auth example_blog benchmarks tests/typing)
+TYPED = $(wildcard flask_linked_auth example_blog example_timetracker benchmarks tests/typing)
 PIP = -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test proof browser docs html bench lint format types messages floors postman package clean
+.PHONY: help demo test proof browser peers docs html bench lint format types messages floors postman package clean
 
 help:
 	@echo "make demo      the example blog on http://localhost:$(PORT) (another port: make demo PORT=5001)"
-	@echo "make test      the tests; those that want PostgreSQL or Redis are skipped where there is none"
+	@echo "make test      the tests; those that want PostgreSQL, Redis or the peers are skipped where there are none"
 	@echo "make proof     the longer tests, which take a promise to its limits (load, many processes, many hits)"
 	@echo "make docs      docs/ as HTML, and the tests of it and README.md"
 	@echo "make floors    every test, on the lowest versions of the dependencies"
 	@echo "make browser   the pages in Chromium, by Playwright (wants /usr/bin/chromium and npm)"
-	@echo "make postman   the Postman collection of the blog, by newman (wants npm)"
+	@echo "make peers     with other software that speaks the same protocols, in .venv-peers (wants npm)"
+	@echo "make postman   the Postman collections of the examples, by newman (wants npm)"
 	@echo "make bench     what a guard costs, and a call to another service"
 	@echo "make lint      ruff; make format lets it change the files"
 	@echo "make types     mypy --strict"
@@ -79,6 +85,18 @@ $(VENV)/.for-docs: $(VENV)/.for-demo pyproject.toml
 	@.venv-lowest/bin/python $(PIP) -e '.[$(EXTRAS)]' --group test -c tests/constraints-lowest.txt
 	@touch $@
 
+.venv-peers/.for-tests: tests/peers/requirements.txt
+	@echo "Installing the Django package that the tests speak with ..."
+	@$(PYTHON) -m venv --clear .venv-peers
+	@.venv-peers/bin/python $(PIP) -r tests/peers/requirements.txt
+	@touch $@
+
+tests/peers/node/node_modules/.made: tests/peers/node/package.json tests/peers/node/package-lock.json
+	@command -v npm >/dev/null || { echo "make peers wants npm, and there is none." >&2; exit 1; }
+	@echo "Installing the signatures of npm ..."
+	@npm ci --prefix tests/peers/node --silent --no-audit --no-fund
+	@touch $@
+
 tests/postman/node_modules/.made: tests/postman/package.json tests/postman/package-lock.json
 	@command -v npm >/dev/null || { echo "make postman wants npm, and there is none." >&2; exit 1; }
 	@echo "Installing newman ..."
@@ -104,8 +122,8 @@ demo: $(VENV)/.for-demo
 		&& echo "The API     http://localhost:$(PORT)/auth/docs" && echo \
 		&& exec $(PY) -m flask --app example_blog run --debug --no-reload --no-debugger --port $(PORT)
 
-test: $(VENV)/.for-tests
-	@$(PY) -m pytest -q $(or $(AGAIN),$(WORKERS)) -m "not proof" $(if $(AGAIN),,$(COVERAGE))
+test: $(VENV)/.for-tests $(WANTED)
+	@$(PY) -m pytest -q $(or $(AGAIN),$(WORKERS)) -m "not proof" $(if $(AGAIN),,$(COVERAGE)) $(OPTIONS)
 
 # The rest.
 
@@ -139,12 +157,15 @@ messages: $(VENV)/.for-tests
 	@$(PY) -m tests.messages
 
 # Old releases may warn of what newer ones put right: here warnings are no errors.
-floors: .venv-lowest/.for-tests
-	@.venv-lowest/bin/python -m pytest -q $(or $(AGAIN),$(WORKERS)) -m "not proof" -W default -o cache_dir=.venv-lowest/.pytest_cache
+floors: .venv-lowest/.for-tests $(WANTED)
+	@.venv-lowest/bin/python -m pytest -q $(or $(AGAIN),$(WORKERS)) -m "not proof" -W default -o cache_dir=.venv-lowest/.pytest_cache $(OPTIONS)
 
 # With LINKED_AUTH_TEST_SHOTS=<folder> it leaves pictures of every page there.
 browser: $(VENV)/.for-browser tests/browser/node_modules/.made
-	@$(PY) -m pytest -q $(AGAIN) tests/browser
+	@$(PY) -m pytest -q $(or $(AGAIN),tests/browser) $(OPTIONS)
+
+peers: $(VENV)/.for-tests $(PEERS)
+	@$(PY) -m pytest -q $(AGAIN) tests/peers
 
 postman: $(VENV)/.for-tests tests/postman/node_modules/.made
 	@$(PY) .ci/postman.py
@@ -158,6 +179,7 @@ package: $(VENV)/.for-tests
 	@rm -rf build
 
 clean:
-	rm -rf .venv .venv-* build dist docs/_build *.egg-info htmlcov .coverage .coverage.* tests/*/node_modules
+	rm -rf .venv .venv-* build dist docs/_build *.egg-info htmlcov .coverage .coverage.*
+	rm -rf tests/*/node_modules tests/*/*/node_modules
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,14 +6,14 @@ import functools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
-from .errors import LinkedAuthError, Problem
+from .console import commit_deed, find_person, moment, plain_errors
 from .globals import current_state
 from .guards import access_of
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["group", "group_of"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 group = AppGroup("linked-auth", help="Accounts, keys and guards of flask_linked_auth.")
 user_group = AppGroup("user", help="The people of this service.")
 keys_group = AppGroup("keys", help="The keys that sign tokens.")
@@ -38,32 +35,18 @@ group.add_command(keys_group)
 
 def group_of(parts: Iterable[Part]) -> click.Group:
     """`flask linked-auth` for an app with these parts."""
-    commands = {each.name: each for part in parts for each in part.commands() if each.name}
-    return AppGroup(group.name, help=group.help, commands={**group.commands, **commands})
+    commands: dict[str, click.Command] = dict(group.commands)
+    for command in (each for part in parts for each in part.commands()):
+        name = command.name or ""
+        commands[name] = _joined(commands.get(name), command)
+    return AppGroup(group.name, help=group.help, commands=commands)
 
 
-def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Say what was wrong in a line, instead of a traceback."""
-
-    @functools.wraps(command)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except Problem as problem:
-            fields = [f"{field}: {' '.join(complaints)}" for field, complaints in problem.errors.items()]
-            raise click.ClickException("\n".join([problem.detail, *fields])) from None
-        except (LinkedAuthError, RuntimeError) as error:
-            raise click.ClickException(str(error)) from None
-        except Exception as error:
-            from .storage import storage_problem
-
-            problem_ = storage_problem(error)
-            if problem_ is None:
-                raise
-            advice = "A table is missing: run `flask db upgrade` or `flask linked-auth create-tables`."
-            raise click.ClickException(advice if problem_.status == 500 else problem_.detail) from None
-
-    return wrapper
+def _joined(former: click.Command | None, command: click.Command) -> click.Command:
+    """Two parts may add to one group: what a linked app is, and the keys of it."""
+    if isinstance(former, click.Group) and isinstance(command, click.Group):
+        return AppGroup(former.name, help=former.help, commands={**former.commands, **command.commands})
+    return command
 
 
 def _accounts() -> tuple[State, AccountsState]:
@@ -73,23 +56,9 @@ def _accounts() -> tuple[State, AccountsState]:
     return state, state.parts["accounts"]
 
 
-def _commit(deed: Callable[[Transaction], R]) -> R:
-    from .transactions import commit
-
-    return commit(current_state(), deed)
-
-
 def _find(text: str) -> Any:
-    """The person with this e-mail address, user name or key."""
-    from .accounts.login import find_credentials, normal_identifier
-
-    database = _accounts()[0].database_in_use()
-    session, model = database.db.session(), database.rows.User
-    found = find_credentials(session, model, normal_identifier(text), typed=text)
-    user = database.find(text) if found is None else session.get_one(model, found.user_id)
-    if user is None:
-        raise click.ClickException(f"There is nobody with the e-mail address, user name or id {text!r}.")
-    return user
+    _accounts()
+    return find_person(text)
 
 
 def _checked_password(password: str, profile: dict[str, Any]) -> str:
@@ -106,7 +75,7 @@ def _checked_password(password: str, profile: dict[str, Any]) -> str:
 @click.option("--name", help="What people call them.")
 @click.option("--admin", is_flag=True, help="Give the admin: scopes.")
 @click.password_option(help="Asked for if not given; an option can be read by others on this machine.")
-@_plain_errors
+@plain_errors
 def create_user(email: str, username: str | None, name: str | None, admin: bool, password: str) -> None:
     """Make an account. Example: flask linked-auth user create ada@example.com --admin"""
     from .accounts.registration import register
@@ -121,12 +90,12 @@ def create_user(email: str, username: str | None, name: str | None, admin: bool,
         user = register(transaction, profile, password_hash=password_hash, is_admin=admin)
         return transaction.key_of(user)
 
-    click.echo(f"Created user {_commit(deed)} ({profile['email']}).")
+    click.echo(f"Created user {commit_deed(deed)} ({profile['email']}).")
 
 
 @user_group.command("list")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
-@_plain_errors
+@plain_errors
 def list_users(limit: int) -> None:
     """List people: id, e-mail address, user name, standing. Example: flask linked-auth user list --limit 20"""
     from sqlalchemy import select
@@ -144,7 +113,7 @@ def list_users(limit: int) -> None:
 
 @user_group.command("deactivate")
 @click.argument("person")
-@_plain_errors
+@plain_errors
 def deactivate_user(person: str) -> None:
     """Deactivate a person and end all their logins. Example: flask linked-auth user deactivate ada@example.com"""
     _set_active(person, active=False)
@@ -153,7 +122,7 @@ def deactivate_user(person: str) -> None:
 
 @user_group.command("activate")
 @click.argument("person")
-@_plain_errors
+@plain_errors
 def activate_user(person: str) -> None:
     """Let a deactivated person in again. Example: flask linked-auth user activate ada@example.com"""
     _set_active(person, active=True)
@@ -163,25 +132,25 @@ def activate_user(person: str) -> None:
 def _set_active(person: str, *, active: bool) -> None:
     from .accounts.registration import set_active
 
-    _commit(lambda transaction: set_active(transaction, _find(person), active=active))
+    commit_deed(lambda transaction: set_active(transaction, _find(person), active=active))
 
 
 @user_group.command("set-admin")
 @click.argument("person")
 @click.option("--remove", is_flag=True, help="Take the admin: scopes away.")
-@_plain_errors
+@plain_errors
 def set_admin(person: str, remove: bool) -> None:
     """Give a person the admin: scopes, or take them away. Example: flask linked-auth user set-admin ada --remove"""
     from .accounts import registration
 
-    _commit(lambda transaction: registration.set_admin(transaction, _find(person), admin=not remove))
+    commit_deed(lambda transaction: registration.set_admin(transaction, _find(person), admin=not remove))
     click.echo("No administrator any more." if remove else "An administrator now.")
 
 
 @user_group.command("set-password")
 @click.argument("person")
 @click.password_option(help="Asked for if not given; an option can be read by others on this machine.")
-@_plain_errors
+@plain_errors
 def set_password(person: str, password: str) -> None:
     """Set a person's password and end all their logins. Example: flask linked-auth user set-password ada"""
     _, accounts = _accounts()
@@ -192,23 +161,19 @@ def set_password(person: str, password: str) -> None:
         user.password_hash = new_hash  # the change itself ends the logins
         transaction.tell("password.changed", user_id=transaction.key_of(user))
 
-    _commit(deed)
+    commit_deed(deed)
     click.echo("Password set; all logins have ended.")
 
 
 @keys_group.command("list")
-@_plain_errors
+@plain_errors
 def list_keys() -> None:
     """List the signing keys: id, algorithm, state, from when, until when. Example: flask linked-auth keys list"""
     now = time.time()
     for held in current_state().ring.held():
-        start = "settings" if held.active_from == 0 else _moment(held.active_from)
-        end = "-" if held.accepted_until is None else _moment(held.accepted_until)
+        start = "settings" if held.active_from == 0 else moment(held.active_from)
+        end = "-" if held.accepted_until is None else moment(held.accepted_until)
         click.echo("\t".join([held.key.kid, held.key.algorithm, held.status(now), start, end]))
-
-
-def _moment(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 @keys_group.command("rotate")
@@ -216,7 +181,7 @@ def _moment(seconds: float) -> str:
     "--after", type=click.IntRange(0), help="Seconds until it signs [default: 10, or 300 if asymmetric]."
 )
 @click.option("--retire", metavar="KID", help="Stop accepting this key now: tokens that it signed are void.")
-@_plain_errors
+@plain_errors
 def rotate_keys(after: int | None, retire: str | None) -> None:
     """Make a new signing key. Former ones are accepted for as long as their tokens live.
 
@@ -234,16 +199,21 @@ def rotate_keys(after: int | None, retire: str | None) -> None:
         transaction.tell("key.rotated", kid=held.key.kid, active_from=held.active_from)
         return held
 
-    made = _commit(deed)
-    click.echo(f"Key {made.key.kid} signs from {_moment(made.active_from)} on.")
+    made = commit_deed(deed)
+    click.echo(f"Key {made.key.kid} signs from {moment(made.active_from)} on.")
 
 
 @keys_group.command("reencrypt")
-@_plain_errors
+@plain_errors
 def reencrypt_keys() -> None:
     """Seal every secret with the newest of LINKED_AUTH_ENCRYPTION_KEYS. Example: flask linked-auth keys reencrypt"""
-    store = _store(current_state())
-    click.echo(f"Sealed anew: {_commit(lambda _: store.reencrypt())}.")
+    state = current_state()
+    store = _store(state)
+
+    def deed(transaction: Transaction) -> int:
+        return store.reencrypt() + sum(part.reencrypt(transaction) for part in state.listed)
+
+    click.echo(f"Sealed anew: {commit_deed(deed)}.")
 
 
 def _store(state: State) -> KeyStore:
@@ -289,35 +259,30 @@ def _is_protected(endpoint: str) -> bool:
 
 
 @group.command("prune")
-@_plain_errors
+@plain_errors
 def prune() -> None:
-    """Delete what is over: logins, revocations, mailed links. Example, nightly: flask linked-auth prune"""
-    from .accounts.recovery import prune_links
+    """Delete what is over: logins, revocations, and what the parts keep. Example, nightly: flask linked-auth prune"""
     from .tokens.refresh import prune_logins
     from .tokens.revocation import prune_revocations
 
-    batch = 1000
+    def logins(transaction: Transaction, at_most: int) -> int:
+        return prune_logins(transaction.session, transaction.rows.Login, now=transaction.now, at_most=at_most)
 
-    def logins(transaction: Transaction) -> int:
-        return prune_logins(transaction.session, transaction.rows.Login, now=transaction.now, at_most=batch)
+    def revocations(transaction: Transaction, at_most: int) -> int:
+        return prune_revocations(transaction.session, transaction.rows, at_most=at_most)
 
-    def revocations(transaction: Transaction) -> int:
-        return prune_revocations(transaction.session, transaction.rows, at_most=batch)
-
-    def links(transaction: Transaction) -> int:
-        return prune_links(
-            transaction.session, transaction.rows.OneTimeLink, now=transaction.now, at_most=batch
-        )
-
-    for what, deed in (("logins", logins), ("revocations", revocations), ("mailed links", links)):
+    deeds = {"logins": logins, "revocations": revocations}
+    for part in current_state().listed:
+        deeds.update(part.prunes())
+    for what, deed in deeds.items():
         total = 0
-        while done := _commit(deed):
+        while done := commit_deed(functools.partial(deed, at_most=1000)):
             total += done
         click.echo(f"Deleted {total} {what}.")
 
 
 @group.command("create-tables")
-@_plain_errors
+@plain_errors
 def create_tables() -> None:
     """Create the tables that are missing, for an app without migrations. Example: flask linked-auth create-tables"""
     database = current_state().database_in_use()
@@ -327,7 +292,7 @@ def create_tables() -> None:
 
 @group.command("config")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@_plain_errors
+@plain_errors
 def show_settings(as_json: bool) -> None:
     """Print every setting in effect and where it comes from; secrets are masked. Example: flask linked-auth config"""
     from .effective import effective_settings
@@ -365,7 +330,7 @@ def _value(value: Any) -> str:
     "--curl", metavar="COMMAND", help="The whole request, as a curl command; - reads it from the input."
 )
 @click.option("--for", "target", metavar="VIEW", help="Ask this view's guard: an endpoint, or 'POST /posts'.")
-@_plain_errors
+@plain_errors
 def explain_credential(
     credential: str | None, headers: tuple[str, ...], curl: str | None, target: str | None
 ) -> None:

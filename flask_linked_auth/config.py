@@ -49,6 +49,7 @@ RATE_LIMITS: Mapping[str, str | None] = MappingProxyType(
     {
         "login": "60/minute;600/hour",
         "login-failures": "10/minute;50/hour",
+        "pairing": "10/minute;60/hour",
         "recovery": "20/minute;100/hour",
         "recovery-mails": "5/hour",
         "refresh": "120/minute",
@@ -236,10 +237,7 @@ class LinkSettings:
     link_prefix: str = _setting(
         "/v1/auth/app", "Where other services ask for people and set up links.", a_path
     )
-    link_lifetime: int = _setting(
-        10 * 60, "How long the JWT of one of our calls is good, in seconds.", whole_seconds(30, 60 * 60)
-    )
-    link_max_lifetime: int = _setting(
+    call_max_lifetime: int = _setting(
         60 * 60,
         "How long the JWT of another service's call may be good at most, in seconds.",
         whole_seconds(60, DAY),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
@@ -99,6 +100,7 @@ class LinkedAuth:
         if self.db is not None:
             self._init_db(app, self.db)
         state = _make_state(settings, tokens, self._hooks, self._database())
+        state = replace(state, listed=self._parts)
         app.extensions["linked_auth"] = state
         know(app)
         app.register_error_handler(Problem, answer)
@@ -155,6 +157,15 @@ class LinkedAuth:
     def claims(self, hook: H) -> H:
         """Decorator: `hook(user)` returns further claims for a person's access tokens."""
         self._hooks["claims"] = hook
+        return hook
+
+    def new_person(self, hook: H) -> H:
+        """Decorator: `hook(app, profile)` says who somebody is that a linked app speaks for and nobody here is.
+
+        It returns a new row of the user model, which is then added, or a row that is there, or None for nobody.
+        Without it nobody is ever made. `profile` is what the app says, a `Profile`.
+        """
+        self._hooks["new_person"] = hook
         return hook
 
     def mailer(self, hook: H) -> H:

@@ -34,7 +34,7 @@ from .globals import (
 )
 from .hooks import call_hook
 from .identity import Identity, checked_scopes, lacking
-from .link_errors import BadSchema, ForbiddenSchema, NoAuthorizationHeader
+from .link_errors import ForbiddenSchema, NoAuthorizationHeader, UnknownSchema
 from .misplaced import placed
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ def identify(
     scheme, _, credential = header.partition(" ")
     reader = state.readers.get(scheme.lower())
     if reader is None or scheme.lower() == "cookie":  # which is nothing to be sent in this header
-        raise BadSchema("The scheme in Authorization is not used here. Write: Authorization: Bearer <token>")
+        raise UnknownSchema(
+            "The scheme in Authorization is not used here. Write: Authorization: Bearer <token>"
+        )
     if scheme.lower() != "bearer" and (admits is None or admits.who != "scopes"):
         raise ForbiddenSchema("This admits people with our own token only.")
     return reader(credential)

@@ -21,7 +21,12 @@ LinkedAuthError
     │   └── Replayed
     ├── AgreementNotAccepted     403
     ├── UserWithNoAccess         403
+    ├── ExternalApp              403
+    ├── FromExternalApp          403
+    ├── PairingRefused           403
     ├── UserNotFound             404
+    ├── TokenNotProvided         400
+    ├── SpentToken               401 + WWW-Authenticate
     ├── UpstreamFailed           502
     └── UpstreamTooSlow          504
 """
@@ -29,7 +34,15 @@ LinkedAuthError
 from __future__ import annotations
 
 from .catalogs import _
-from .errors import Forbidden, InvalidToken, LinkedAuthError, NotFound, Problem
+from .errors import (
+    Forbidden,
+    InvalidToken,
+    LinkedAuthError,
+    MalformedRequest,
+    NotFound,
+    Problem,
+    Unauthorized,
+)
 
 __all__ = [
     "AgreementNotAccepted",
@@ -38,13 +51,18 @@ __all__ = [
     "BadTimestamp",
     "BodyTooLarge",
     "ExpiredCredential",
+    "ExternalApp",
     "ForbiddenSchema",
     "ForbiddenStrategy",
     "ForeignAddress",
+    "FromExternalApp",
     "LinkRefused",
     "MalformedHeader",
     "NoAuthorizationHeader",
+    "PairingRefused",
     "Replayed",
+    "SpentToken",
+    "TokenNotProvided",
     "UnknownAlgorithm",
     "UnknownApp",
     "UnknownSchema",
@@ -100,13 +118,11 @@ class MalformedHeader(LinkRefused):
 
 
 class BadSchema(LinkRefused):
-    """The scheme is not used here, or the fields of the credential are not those of its scheme."""
+    """The fields of the credential are not those of its scheme."""
 
     slug = "authorization-header-bad-schema"
     title = _("Another form of credential")
-    meaning = _(
-        "`Authorization` begins with a scheme that is not used here, or has other fields than its scheme."
-    )
+    meaning = _("`Authorization` has other fields than its scheme.")
     advice = _("Let `Service` write this header.")
 
 
@@ -133,12 +149,12 @@ class ForbiddenStrategy(LinkRefused):
 
 
 class UnknownSchema(LinkRefused):
-    """The scheme of `Authorization` is none that linked services use."""
+    """The scheme of `Authorization` is none that is used here."""
 
     slug = "unknown-auth-schema"
     title = _("Unknown scheme")
-    meaning = _("This is for linked services only, and `Authorization` begins with none of their schemes.")
-    advice = _("Call it through `Service`.")
+    meaning = _("`Authorization` begins with a scheme that is not used here.")
+    advice = _("Write `Authorization: Bearer <token>`. Services call each other through `Service`.")
 
 
 class UnknownApp(LinkRefused):
@@ -264,3 +280,54 @@ class UpstreamTooSlow(Problem):
     title = _("Another service is too slow")
     meaning = _("This is asked of another service, which does not answer in time.")
     advice = _("Try again later.")
+
+
+class ExternalApp(Forbidden):
+    """One's own data are not pushed to an app that people have to agree to first."""
+
+    slug = "external-app"
+    title = _("Not for an external app")
+    meaning = _("This is for linked apps that need no agreement, which belong to the same house.")
+    advice = _("Let the person agree to what the app asks for, and let the app ask.")
+
+
+class FromExternalApp(Forbidden):
+    """An app that people have to agree to first cannot spend a one-time token."""
+
+    slug = "from-external-app"
+    title = _("Not from an external app")
+    meaning = _("A one-time token tells who a person is, and only to linked apps that need no agreement.")
+    advice = _("Send the person to the page of the agreement, and ask on their behalf.")
+
+
+class TokenNotProvided(MalformedRequest):
+    """The body has no one-time token in it."""
+
+    slug = "token-not-provided"
+    title = _("No one-time token")
+    meaning = _("The body of the request has no member `token`, or it is no text.")
+    advice = _("Send the one-time token that the person brought.")
+
+
+class SpentToken(Unauthorized):
+    """A one-time token is unknown, expired, spent, or for another app: deliberately the same error."""
+
+    slug = "invalid-token"
+    title = _("One-time token not valid")
+    meaning = _(
+        "The one-time token is unknown or expired, was spent before, is for another app, or its person is not here "
+        "any more: deliberately the same answer."
+    )
+    advice = _("Let the person get another.")
+
+
+class PairingRefused(Forbidden):
+    """A pairing code is unknown, expired, used or wrong: deliberately the same error; or what comes with it is not."""
+
+    slug = "pairing-refused"
+    title = _("Not linked")
+    meaning = _(
+        "Two services cannot be linked: the pairing code is unknown, expired or used, or what was said with it does "
+        "not fit what the code was made for."
+    )
+    advice = _("Make a new code with `flask linked-auth app invite`, and run the command that it prints.")

@@ -41,6 +41,14 @@ class Part:
         """What the part adds to `flask linked-auth`."""
         return ()
 
+    def prunes(self) -> Mapping[str, Callable[..., int]]:
+        """What `flask linked-auth prune` deletes: by its name, a deed(transaction, at_most) that says how many."""
+        return {}
+
+    def reencrypt(self, transaction: Any) -> int:
+        """Seal the secrets of this part with the newest key; how many were sealed anew."""
+        return 0
+
     def init_app(self, app: Flask, state: State, settings: Any) -> Any:
         """Register routes, and return what `state.parts[name]` shall hold."""
         raise NotImplementedError
@@ -54,7 +62,8 @@ class State:
     `signature_readers` do so with the header Signature-Input, or give None for a signature that is for others, and
     raise RivalCredentials for one of ours if they are told that there is another credential;
     `readers_of_people` find the person that an app speaks for, by the method of its Identity; `explain_refusal` may
-    raise something more precise than MissingScope, by the kind of the Identity; `parts` is what each part holds.
+    raise something more precise than MissingScope, by the kind of the Identity; `parts` is what each part holds, and
+    `listed` are the parts themselves.
     """
 
     settings: Settings
@@ -71,6 +80,7 @@ class State:
     database: Database | None = None
     store: KeyStore | None = None
     sealer: Sealer | None = None
+    listed: tuple[Part, ...] = ()
 
     @property
     def retention(self) -> int:

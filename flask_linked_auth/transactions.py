@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .state import State
 
-__all__ = ["Transaction", "commit"]
+__all__ = ["Transaction", "commit", "commit_apart"]
 
 T = TypeVar("T")
 
@@ -30,11 +30,11 @@ _PATIENCE = 4  # seconds after which no new try is begun: SQLite itself waits be
 class Transaction:
     """What a deed works with: the session, the moment (`now`, Unix seconds), and what it tells and revokes."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, session: Session | None = None) -> None:
         self.state = state
         database = state.database_in_use()
         self.rows = database.rows
-        self.session: Session = database.db.session()
+        self.session: Session = database.db.session() if session is None else session
         self.now = int(time.time())
         self.told: list[tuple[str, dict[str, Any]]] = []
 
@@ -65,14 +65,14 @@ class Transaction:
         return self.state.database_in_use().key_of(user)
 
 
-def commit(state: State, deed: Callable[[Transaction], T]) -> T:
+def commit(state: State, deed: Callable[[Transaction], T], *, session: Session | None = None) -> T:
     """Run `deed` and commit. What the database could not serialise is tried again, up to seven times.
 
-    Raises what the deed raises, after a rollback.
+    It is done in the session of the host, or in the one that is given. Raises what the deed raises, after a rollback.
     """
     give_up = time.monotonic() + _PATIENCE
     for left in reversed(range(_TRIES)):
-        transaction = Transaction(state)
+        transaction = Transaction(state, session)
         try:
             result = deed(transaction)
             transaction.session.commit()
@@ -90,3 +90,12 @@ def commit(state: State, deed: Callable[[Transaction], T]) -> T:
                 tell(event, **facts)
             return result
     raise AssertionError("unreachable")
+
+
+def commit_apart(state: State, deed: Callable[[Transaction], T]) -> T:
+    """`commit` in a session of its own, for a deed in the midst of a view: what that has begun is not committed.
+
+    An in-memory database has one connection only, so there it is.
+    """
+    with state.database_in_use().db.session.session_factory() as session:
+        return commit(state, deed, session=session)

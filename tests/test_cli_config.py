@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_linked_auth import LinkedAuth
-from flask_linked_auth.config import AccountSettings, Settings, TokenSettings
+from flask_linked_auth.config import AccountSettings, AppSettings, LinkSettings, Settings, TokenSettings
 from flask_linked_auth.effective import MASK, masked
 from flask_linked_auth.tokens.keys import generate, jwks
 from tests.test_cli import done
@@ -39,6 +39,8 @@ def test_every_setting_is_there_once_by_part() -> None:
         "every app": Settings,
         "tokens": TokenSettings,
         "accounts": AccountSettings,
+        "apps": AppSettings,
+        "links": LinkSettings,
     }
     found = parts(app)
     for part, kind in wanted.items():

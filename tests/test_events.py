@@ -37,7 +37,7 @@ def app() -> Flask:
 def test_every_signal_is_public_and_has_its_event() -> None:
     public = set(signals.__all__)
     assert {getattr(signals, name).name for name in public} == set(signals.BY_EVENT)
-    assert len(public) == 16
+    assert len(public) == 26
 
 
 def test_a_registration_tells_of_the_account_and_of_its_first_login(app: Flask) -> None:

@@ -36,6 +36,7 @@ from tests.tiny import (
 
 OURS = {"user", "login", "signing_key", "revocation", "revocation_counter", "one_time_link"}
 OF_APPS = {"linked_app", "app_key", "app_scope", "scope", "agreement"}
+OF_LINKS = {"linked_person", "used_nonce", "pairing_code", "one_time_token"}
 
 
 def new_db() -> SQLAlchemy:
@@ -73,7 +74,7 @@ def test_one_line_on_an_empty_app_is_a_service_with_accounts(tmp_path: Path, mod
     assert (tmp_path / "instance" / "linked_auth.db").is_file()
     assert auth.db is not None
     assert auth.User.__tablename__ == "user"
-    assert auth.db.metadata.tables.keys() == OURS | OF_APPS
+    assert auth.db.metadata.tables.keys() == OURS | OF_APPS | OF_LINKS
     settings = state_of(app).settings
     assert (settings.name, settings.issuer) == ("one_line", ISSUER)
     with app.app_context():

@@ -136,7 +136,7 @@ def test_any_other_use_of_the_header_is_refused(app: Flask, ana: Person, header:
         answer = app.test_client().get(path, headers={"Authorization": text})
         if text.strip() == ana.access or not text.endswith(" "):
             bearer_scheme = text.partition(" ")[0].lower() == "bearer"
-            refused(answer, 401, "token-invalid" if bearer_scheme else "authorization-header-bad-schema")
+            refused(answer, 401, "token-invalid" if bearer_scheme else "unknown-auth-schema")
         else:  # WSGI servers, as Werkzeug's client, may strip white space at the end
             assert answer.status_code in {200, 401}
 
@@ -401,7 +401,7 @@ def test_a_token_can_be_made_for_a_row_and_for_the_person_of_the_request(app: Fl
 
 def test_a_token_without_its_scheme_is_told_how_to_write_it(app: Flask, ana: Person) -> None:
     answer = app.test_client().get("/plain", headers={"Authorization": ana.access})
-    said = refused(answer, 401, "authorization-header-bad-schema")["detail"]
+    said = refused(answer, 401, "unknown-auth-schema")["detail"]
     assert said.endswith("Write: Authorization: Bearer <token>")
 
 

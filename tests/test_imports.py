@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 PARTS = {"accounts", "apps", "links", "provider", "webhooks"}
 #: What a part may import of other parts; of each other's deeds they learn through events.
-MAY_IMPORT = {"links": {"apps"}, "webhooks": {"apps"}, "provider": {"apps"}}
+MAY_IMPORT = {"apps": {"accounts"}, "links": {"apps"}, "webhooks": {"apps"}, "provider": {"apps"}}
 PURE = {
     "accounts.passwords",
     "catalogs",

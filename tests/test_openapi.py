@@ -246,7 +246,7 @@ def test_each_error_comes_with_its_slugs_and_headers(app: Flask) -> None:
     of_people = {"token-missing", "token-invalid", "token-expired", "token-revoked", "user-unknown"}
     assert slugs(told, 401) >= of_people | {"app-not-found", "wrong-app-token", "expired", "replayed"}
     assert slugs(told, 403) >= {"forbidden-scope", "agreement-not-accepted"}
-    schemes = {"authorization-header-bad-schema", "authorization-header-forbidden-schema"}
+    schemes = {"unknown-auth-schema", "authorization-header-forbidden-schema"}
     assert slugs(operation(app, "GET", "/auth/me"), 401) == of_people | schemes
     assert slugs(told, 404) == {"not-found"}
     assert slugs(told, 415) == {"unsupported-media-type"}
@@ -284,7 +284,7 @@ def test_the_ways_to_prove_who_one_is(app: Flask) -> None:
 
 def test_without_pages_there_is_no_cookie_to_tell_of() -> None:
     app = make_app(pages=False)
-    assert set(read(app)["components"]["securitySchemes"]) == {"bearer", "apiToken"}
+    assert set(read(app)["components"]["securitySchemes"]) == {"bearer", "apiToken", "link", "signature"}
     told = operation(app, "PATCH", "/auth/me")
     assert ways(told) == [{"bearer"}, {"apiToken"}]
     assert "403" not in told["responses"]
@@ -336,7 +336,7 @@ def test_a_hosts_views_are_added_by_describe_and_their_guards_tell_of_themselves
     assert (add["summary"], add["tags"]) == ("Write a note", ["App"])
     assert add["description"].startswith("It is kept for good.")
     assert add["security"][0] == {"bearer": ["write:notes"]}
-    assert slugs(add, 403) == {"forbidden-scope", "csrf-failed"}
+    assert slugs(add, 403) == {"forbidden-scope", "csrf-failed", "agreement-not-accepted"}
     assert add["responses"]["201"]["headers"]["Location"]["required"]
     body = add["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) == {"text", "secret"}

@@ -142,7 +142,11 @@ class Visitor:
         None leaves a field out, as a host's template may.
         """
         action = self.path.partition("?")[0] if action is None else action
-        kept = {name: given.get("value", "") for name, given in self.page.forms[action].items()}
+        kept = {
+            name: given.get("value", "")
+            for name, given in self.page.forms[action].items()
+            if given.get("type") != "checkbox" or "checked" in given
+        }
         data = {name: text for name, text in {**kept, **typed}.items() if text is not None}
         answer = self.client.post(action, data=data, headers={**SAME_ORIGIN, **self.headers})
         return self._show(answer, action)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..config import AccountSettings
+from ..errors import SettingsError
 from ..state import Part
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..state import State
     from ..tokens.models import Rows
+    from ..transactions import Transaction
 
 __all__ = ["Accounts"]
 
@@ -31,6 +34,16 @@ class Accounts(Part):
 
         check_user_model(rows.User)
 
+    def prunes(self) -> Mapping[str, Callable[..., int]]:
+        """The mailed links."""
+        from .recovery import prune_links
+
+        def links(transaction: Transaction, at_most: int) -> int:
+            row = transaction.rows.OneTimeLink
+            return prune_links(transaction.session, row, now=transaction.now, at_most=at_most)
+
+        return {"mailed links": links}
+
     def init_app(self, app: Flask, state: State, settings: AccountSettings) -> Any:
         """Register the endpoints; return an `AccountsState`."""
         from ..throttle import Throttle
@@ -42,6 +55,8 @@ class Accounts(Part):
         from .schemas import schemas_for
         from .state import AccountsState
 
+        if "apps" in state.parts:
+            raise SettingsError("Accounts() stands before Apps() in parts=.")  # which adds pages to ours
         if settings.recovery:
             refuse_without_mailer(app, state)
         throttle = Throttle(settings.rate_limits, settings.rate_limit_storage)

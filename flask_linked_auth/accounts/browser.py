@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .login import Tokens
 
 __all__ = [
+    "browser_in_use",
     "check_csrf",
     "clear_cookie",
     "cookie_name",
@@ -70,7 +71,8 @@ def set_up(app: Flask, state: State) -> Browser:
     return Browser(memory, tuple(derive(each, "csrf") for each in known if each))
 
 
-def _browser() -> Browser:
+def browser_in_use() -> Browser:
+    """What browser logins hold for the current app. Raises RuntimeError where they are off."""
     found = mine()[1].browser
     if found is None:
         raise RuntimeError("Browser logins are off: LINKED_AUTH_PAGES is False.")
@@ -214,7 +216,7 @@ def identify_browser() -> Identity | None:
     if cookie is None or not (same_origin() or (safe and _navigates())):
         return None
     try:
-        return _browser().memory.identify(cookie)
+        return browser_in_use().memory.identify(cookie)
     except InvalidToken:  # the browser sends it by itself: nobody claims that it is still good
         return None
 
@@ -275,7 +277,7 @@ def csrf_token() -> str:
 
         binding = _anonymous(value)
     salt = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
-    return salt + _mac(_browser().csrf_keys[0], salt, binding)
+    return salt + _mac(browser_in_use().csrf_keys[0], salt, binding)
 
 
 def csrf_field() -> Markup:
@@ -341,7 +343,7 @@ def _fits(token: str, binding: str) -> bool:
     if not token.isascii():
         return False
     salt, mac = token[:_SALT_LENGTH], token[_SALT_LENGTH:]
-    keys = _browser().csrf_keys
+    keys = browser_in_use().csrf_keys
     return any(hmac.compare_digest(mac, _mac(key, salt, binding)) for key in keys)
 
 

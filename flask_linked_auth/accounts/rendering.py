@@ -32,6 +32,7 @@ from ..http import MAX_BODY, guard_errors, problem_of
 from ..texts import words
 from ..version import __version__
 from .browser import (
+    browser_in_use,
     check_csrf,
     csrf_token,
     identify_browser,
@@ -177,11 +178,13 @@ def show(template: str, form: Form | None = None, *, status: int = 200, **values
     """Render `linked_auth/<template>.html` with what every page wants, for whoever is here."""
     state, accounts = mine()
     notice = note_left() if status == 200 else None
+    browser = browser_in_use()
     shown = {
         "csrf_token": csrf_token(),
         "form": form or Form(),
+        "further": browser.further,
         "next": None,
-        "notice": NOTICES.get(notice or ""),
+        "notice": (NOTICES | browser.notices).get(notice or ""),
         "page": (request.endpoint or "").rpartition(".")[2],
         "recovery": accounts.settings.recovery,
         "registration": accounts.settings.registration,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, literal, select, update
 
 from ..catalogs import Text, _
 from ..errors import InvalidFields, NotFound, Taken
@@ -22,6 +22,7 @@ __all__ = [
     "checked_scope",
     "define_scopes",
     "find_app",
+    "hold",
     "register_app",
     "remove_app",
     "set_app_scopes",
@@ -40,10 +41,27 @@ _FIELDS = frozenset({*_URLS, *_TEXTS, *_FLAGS, "accepts", "ceiling", "dialect"})
 def find_app(transaction: Transaction, name: str) -> Any:
     """The row of the app with this slug or client id. Raises NotFound."""
     row = transaction.rows.LinkedApp
-    found = transaction.session.scalar(select(row).where((row.slug == name) | (row.id == name)))
+    found = None
+    if "\x00" not in name:  # which PostgreSQL cannot even be asked for
+        found = transaction.session.scalar(select(row).where((row.slug == name) | (row.id == name)))
     if found is None:
         raise NotFound("There is no linked app %(name)s.", values={"name": name})
     return found
+
+
+def hold(transaction: Transaction, app: Any) -> None:
+    """Let nobody else change the app's scopes, agree to them or withdraw before this transaction ends.
+
+    Otherwise somebody could agree, in the version before, to what the app asks for after. Raises NotFound if it is
+    removed by now.
+    """
+    session, row = transaction.session, transaction.rows.LinkedApp
+    # An UPDATE that changes nothing: SQLite has no FOR UPDATE, and what it only reads begins no transaction.
+    held = update(row).where(row.id == app.id).values(agreement_version=row.agreement_version)
+    held = held.execution_options(synchronize_session=False)
+    if not session.execute(held).rowcount:  # type: ignore[attr-defined]
+        raise NotFound("There is no linked app %(name)s.", values={"name": app.slug})
+    session.refresh(app)
 
 
 def register_app(transaction: Transaction, slug: str, **fields: Any) -> Any:
@@ -209,9 +227,11 @@ def set_app_scopes(
 ) -> bool:
     """Give an app these scopes and no others; whether that changed anything.
 
-    A change raises the agreement version if somebody has agreed to the present one. Raises InvalidFields for scopes
-    that are not defined, and for one that is both.
+    A change raises the agreement version if somebody has agreed to the present one. A scope that is taken away goes
+    from the agreements too: if the app is given it again, people are asked again. Raises InvalidFields for scopes that
+    are not defined, and for one that is both, and NotFound for a removed app.
     """
+    hold(transaction, app)
     session, rows = transaction.session, transaction.rows
     wanted = dict.fromkeys(optional, False) | dict.fromkeys(required, True)
     defined = set(session.scalars(select(rows.Scope.slug)))
@@ -222,8 +242,10 @@ def set_app_scopes(
     present = {each.scope: each for each in session.scalars(_scopes_of(rows, app))}
     if {slug: each.required for slug, each in present.items()} == wanted:
         return False
-    for slug in present.keys() - wanted.keys():
+    gone = present.keys() - wanted.keys()
+    for slug in gone:
         session.delete(present[slug])
+    _drop_from_agreements(transaction, app, gone)
     for slug, is_required in wanted.items():
         if slug not in present:
             session.add(
@@ -239,6 +261,16 @@ def set_app_scopes(
 
 def _scopes_of(rows: Any, app: Any) -> Any:
     return select(rows.AppScope).where(rows.AppScope.app_id == app.id)
+
+
+def _drop_from_agreements(transaction: Transaction, app: Any, scopes: Collection[str]) -> None:
+    row = transaction.rows.Agreement
+    left: Any = literal(" ") + row.scopes + " "
+    for slug in scopes:
+        left = func.replace(left, f" {slug} ", " ")
+    if scopes:
+        changed = update(row).where(row.app_id == app.id).values(scopes=func.trim(left))
+        transaction.session.execute(changed.execution_options(synchronize_session=False))
 
 
 def _raise_version(transaction: Transaction, app: Any) -> None:

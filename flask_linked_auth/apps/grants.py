@@ -72,4 +72,5 @@ class Grants:
         query = select(row.version, row.scopes).where(row.app_id == key[0], row.user_id == key[1])
         found = self._database.read(query)
         agreed = Agreed(found[0].version, frozenset(found[0].scopes.split())) if found else None
-        return agreed, (f"agreement:{agreement_subject(*key)}", f"user:{key[1]}")
+        subject = agreement_subject(*key)
+        return agreed, (f"agreement:{subject}", f"app:{key[0]}", f"user:{key[1]}")

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from .registry import key_context
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from ..sealing import Sealer
     from ..transactions import Transaction
 
-__all__ = ["USES", "NewKey", "add_key", "reencrypt", "replace_key", "retire_keys"]
+__all__ = ["USES", "NewKey", "add_key", "open_key", "prune_keys", "reencrypt", "replace_key", "retire_keys"]
 
+KEPT = 30 * 24 * 60 * 60  # seconds for which a key is known after its end
 USES = ("link_in", "link_out", "signature_in", "signature_out", "legacy_in", "legacy_out")
 
 
@@ -72,6 +73,23 @@ def retire_keys(transaction: Transaction, app: Any, use: str, *, after: int) -> 
     transaction.changed("app", app.slug)
     transaction.changed("app", app.id)
     return len(found)
+
+
+def open_key(transaction: Transaction, row: Any) -> bytes:
+    """What was stored as the secret of a key. Raises SealingError."""
+    return _sealer(transaction).open(row.sealed, key_context(row.id))
+
+
+def prune_keys(transaction: Transaction, at_most: int) -> int:
+    """Delete up to `at_most` keys that ended a month ago; how many there were."""
+    row, session = transaction.rows.AppKey, transaction.session
+    over = (
+        select(row.id).where(row.expires_at < transaction.now - KEPT).order_by(row.expires_at).limit(at_most)
+    )
+    ids = list(session.scalars(over))
+    if ids:
+        session.execute(delete(row).where(row.id.in_(ids)).execution_options(synchronize_session=False))
+    return len(ids)
 
 
 def reencrypt(transaction: Transaction) -> int:

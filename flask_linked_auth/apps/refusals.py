@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..catalogs import _
 from ..link_errors import AgreementNotAccepted
 from .state import mine
 
@@ -14,11 +15,25 @@ __all__ = ["explain_refusal"]
 
 
 def explain_refusal(identity: Identity, missing: tuple[str, ...]) -> None:
-    """Raise AgreementNotAccepted if the app could have a missing scope, and the person has not agreed to that."""
-    app = None if identity.app_id is None else mine()[1].registry.find(identity.app_id)
+    """Raise AgreementNotAccepted if the app could have a missing scope, and the person has not agreed to that.
+
+    It has the address of the page to send the person to as `agreement_url`, where there is one.
+    """
+    state, apps = mine()
+    app = None if identity.app_id is None else apps.registry.find(identity.app_id)
     if app is None or not app.facts.needs_agreement or not identity.claims.get("sub"):
         return
-    if any(scope in app.limit and scope in app.required | app.optional for scope in missing):
+    if not any(scope in app.limit and scope in app.required | app.optional for scope in missing):
+        return
+    name = {"app": app.facts.name}
+    if not apps.pages:
         raise AgreementNotAccepted(
-            "This person has not agreed that %(app)s may do this.", values={"app": app.facts.name}
+            _(
+                "This person has not agreed that %(app)s may do this, and there is no page here to agree on.",
+                **name,
+            )
         )
+    page = f"{state.settings.issuer}{apps.settings.agreement_path}/{app.slug}"
+    raise AgreementNotAccepted(
+        _("This person has not agreed that %(app)s may do this.", **name), members={"agreement_url": page}
+    )

@@ -18,11 +18,15 @@ __all__ = ["AppsState", "mine"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AppsState:
-    """The settings of this part, the apps there are, and what people agreed to."""
+    """The settings of this part, the apps there are, and what people agreed to.
+
+    `pages` says whether people can agree here themselves, for which the pages of the accounts are needed.
+    """
 
     settings: AppSettings
     registry: Registry
     grants: Grants
+    pages: bool = False
 
 
 def mine() -> tuple[State, AppsState]:

@@ -123,7 +123,10 @@ class Caller:
             or _DOTS.search(f"/{way}")
             or not self.is_own(url)
         ):
-            raise ForeignAddress(f"{path!r} is not a path at {self.link.address}: the call was not made.")
+            shown = (
+                "An address" if absolute else repr(way[:100])
+            )  # without a query or password, which may be secret
+            raise ForeignAddress(f"{shown} is no path of {self.link.slug}'s: the call was not made.")
         return url
 
     def is_own(self, url: str) -> bool:

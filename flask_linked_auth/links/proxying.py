@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import Response
+from urllib3.response import HTTPResponse
 
 from ..catalogs import _
 from ..errors import NotFound, Problem, TooLarge
@@ -71,8 +72,9 @@ def respond(
         return answer(UpstreamFailed())
     given = [(name, _unfolded(value)) for name, value in headers if _NAME.fullmatch(name)]
     dropped = _OF_THE_CONNECTION | _OF_THE_SITE | set(_connection_names(given))
-    if any(name.lower() == "content-encoding" for name, _value in given):
-        dropped |= {"content-encoding", "content-length"}  # it was decoded on the way
+    codings = [value for name, value in given if name.lower() == "content-encoding"]
+    if codings and _was_decoded(codings):
+        dropped |= {"content-encoding", "content-length"}
     as_told = method.upper() == "HEAD" or not isinstance(body, bytes)
     lengths = {value for name, value in given if name.lower() == "content-length"}
     if not as_told or len(lengths) > 1 or not all(each.isdecimal() for each in lengths):
@@ -104,6 +106,12 @@ def refusal(error: Exception, *, late: bool = False) -> Response:
     if isinstance(problem, UpstreamFailed | UpstreamTooSlow):
         log.warning("A call that was to be passed on failed: %s", type(error).__name__)
     return answer(problem)
+
+
+def _was_decoded(codings: Iterable[str]) -> bool:
+    """Whether the body was decoded on the way here: what is not known is passed on as it is."""
+    known = {"identity", *HTTPResponse.CONTENT_DECODERS}
+    return known.issuperset(each.strip().lower() for value in codings for each in value.split(","))
 
 
 def _connection_names(headers: Iterable[tuple[str, str]]) -> Iterator[str]:

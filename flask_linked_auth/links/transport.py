@@ -96,7 +96,7 @@ class SigningAdapter(BaseAdapter):
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
         """Sign and send, again after a failure that a moment may cure. Raises as Requests does."""
         self.caller.refuse_foreign(request.url or "")
-        digest = self._ready(request) if self.caller.covers_body and request.body is not None else None
+        digest = self._ready(request)
         attempts = Attempts(request.method or "", resendable=is_resendable(request), retries=self.retries)
         while True:
             self._sign(request, digest)
@@ -117,7 +117,7 @@ class SigningAdapter(BaseAdapter):
                     return answer
                 answer.close()
             time.sleep(pause)
-            if isinstance(getattr(request, "_body_position", None), int):
+            if hasattr(request.body, "seek"):
                 rewind_body(request)
 
     def close(self) -> None:
@@ -140,11 +140,13 @@ class SigningAdapter(BaseAdapter):
         )
 
     def _ready(self, request: PreparedRequest) -> str | None:
-        """Bring the body into a form that can be hashed and then sent; the digest of one that stays out of memory."""
+        """Bring the body into a form that can be signed and then sent; the digest of one that stays out of memory."""
         body: Any = request.body
         if isinstance(body, str):
-            request.body = body.encode()
-        if isinstance(body, bytes | str):
+            # Here and not by what sends it: urllib3 1 would send another encoding than it counted.
+            request.body = body = body.encode()
+            request.headers["Content-Length"] = str(len(body))
+        if body is None or isinstance(body, bytes) or not self.caller.covers_body:
             return None
         if isinstance(body, Spool):
             return body.digest
@@ -156,6 +158,7 @@ class SigningAdapter(BaseAdapter):
         request.headers["Content-Length"] = str(spool.size)
         if self.caller.dialect == "legacy-signature" or not spool.size:
             request.body = spool.read()
+            request._body_position = None  # noqa: SLF001 - Requests would rewind what is no file any more
             return None
         request.body = spool
         request._body_position = 0  # noqa: SLF001 - by this Requests rewinds the body for a redirect

@@ -104,18 +104,27 @@ def sign_jwt(
 ) -> str:
     """`Link App=<sender>,Token=<jwt>`, the value of `Authorization`. `subject` is "" for the service itself.
 
-    Raises ValueError for a name or a subject that cannot travel, or a key that only verifies.
+    Raises ValueError for a name, a subject or an issuer that cannot travel, or a key that only verifies.
     """
     now = times.get("now")
     now = time.time() if now is None else now
     check_slug(sender)
     claims = (
-        f'{{"sub":{quoted(check_subject(subject))},"iss":{quoted(issuer)},"app":"{sender}","aud":"{check_slug(receiver)}",'
+        f'{{"sub":{quoted(check_subject(subject))},"iss":{_issuer(issuer)},"app":"{sender}","aud":"{check_slug(receiver)}",'
         f'"exp":{now + times.get("lifetime", LIFETIME):.6f},"iat":{now - 1:.6f},"typ":"JWT"}}'
     )
     signed = _HEADERS[key.algorithm] + _base64url(claims.encode())
     signature = _base64url(key.sign(signed, HASHES[key.algorithm]))
     return f"Link App={sender},Token={signed.decode()}.{signature.decode()}"
+
+
+@lru_cache(maxsize=64)
+def _issuer(text: str) -> str:
+    """The issuer as it stands in JSON; every token of a service has the same one."""
+    if "\0" in text:
+        raise ValueError("NUL in the issuer.")
+    text.encode()  # a UnicodeEncodeError, which is a ValueError, for a lone surrogate
+    return quoted(text)
 
 
 def _base64url(data: bytes) -> bytes:
@@ -313,7 +322,7 @@ def _as_client(body: Any) -> str:
 
 def _flat(form: Query) -> str:
     """Fields as a client is given them: a value, and a list only where there are several."""
-    return str({name: values if len(values) > 1 else values[0] for name, values in form.items()})
+    return str({name: values[0] if len(values) == 1 else values for name, values in form.items()})
 
 
 def _legacy_text(values: tuple[str, ...]) -> bytes:

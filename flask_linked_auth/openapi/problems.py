@@ -67,7 +67,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
 _OF_LINKS: tuple[type[Problem], ...] = (
     link_errors.MalformedHeader,
     link_errors.ForbiddenStrategy,
-    link_errors.UnknownSchema,
+    link_errors.BadSchema,
     link_errors.UnknownApp,
     link_errors.UnknownAlgorithm,
     link_errors.WrongAppToken,
@@ -93,7 +93,7 @@ def of_guard(access: Access | None, *, csrf: bool, links: bool) -> Kinds:
         found = [problem for each in each_of for problem in of_guard(each, csrf=csrf, links=links)]
         return list({repr(each): each for each in found}.values())
     found = [RivalCredentials, InvalidToken, ExpiredToken, RevokedToken, UnknownUser, Unavailable]
-    found += [link_errors.BadSchema]
+    found += [link_errors.UnknownSchema]
     if not access.optional:
         found.insert(1, MissingToken)
     if links and (access.who == "people" or access.mode is not None):

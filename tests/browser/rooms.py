@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tests.apps import asking
 from tests.browser.served import Site
 from tests.tiny import PASSWORD
 
@@ -83,6 +84,45 @@ def _wrong_deletion(window: Window, site: Site) -> None:
     window.fill(current_password="x").press("Delete the account for good")
 
 
+def _connected(window: Window, site: Site) -> str:
+    """Somebody has agreed to three apps; the slug of one that asks for more since."""
+    window.log_in(site.make_person())
+    names = ("Billing", "Time tracker of the department of correspondence", "Weather")
+    slugs = [site.add_app(name, optional=("read:tracks", "write:posts")) for name in names]
+    for slug in slugs:
+        window.open(f"/v1/auth/authorize/{slug}?next=/account/apps").press("Allow")
+    asking.ask_for(
+        site.app, slugs[1], required=("read:posts", "write:tracks"), optional=("read:tracks", "read:user")
+    )
+    asking.ask_for(site.app, slugs[2], required=(), optional=())
+    return slugs[1]
+
+
+def _agreement(window: Window, site: Site) -> None:
+    slug = site.add_app("Billing", description="Sends the invoices for what you have worked on.")
+    window.log_in(site.make_person()).open(f"/v1/auth/authorize/{slug}")
+
+
+def _agreement_anew(window: Window, site: Site) -> None:
+    window.open(f"/v1/auth/authorize/{_connected(window, site)}?next=/account/apps")
+
+
+def _agreement_outdated(window: Window, site: Site) -> None:
+    slug = site.add_app("Billing", redirect_url=None)
+    window.log_in(site.make_person()).open(f"/v1/auth/authorize/{slug}")
+    asking.ask_for(site.app, slug, required=("read:posts", "write:posts"), optional=("read:tracks",))
+    window.press("Allow")
+
+
+def _apps(window: Window, site: Site) -> None:
+    _connected(window, site)
+    window.open("/account/apps")
+
+
+def _withdraw(window: Window, site: Site) -> None:
+    window.open(f"/account/apps/{_connected(window, site)}/withdraw")
+
+
 def _at(path: str) -> Room:
     return lambda window, site: window.open(path)
 
@@ -115,5 +155,12 @@ ROOMS: dict[str, Room] = {
     "logout": _logged_in("/account/logout"),
     "delete": _logged_in("/account/delete"),
     "delete-wrong": _wrong_deletion,
+    "agreement": _agreement,
+    "agreement-anew": _agreement_anew,
+    "agreement-outdated": _agreement_outdated,
+    "agreement-none": _logged_in("/v1/auth/authorize/nobody"),
+    "apps": _apps,
+    "apps-none": _logged_in("/account/apps"),
+    "withdraw": _withdraw,
     "errors": _at("/auth/errors"),
 }

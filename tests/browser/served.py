@@ -17,6 +17,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from flask_linked_auth import Auth, LinkedAuth
 from flask_linked_auth.errors import Problem, Unauthorized
 from flask_linked_auth.http import answer
+from tests.apps import asking
 from tests.tiny import PASSWORD, SECRET, create_tables, edit
 
 if TYPE_CHECKING:
@@ -85,6 +86,13 @@ class Site:
         (link,) = set(re.findall(r"https?://\S+?token=[\w-]+", mail.text))
         assert link in mail.html
         return str(link)
+
+    def add_app(self, name: str, **fields: Any) -> str:
+        """A linked app that asks people for something: its slug, which no other has."""
+        slug = f"app-{next(_numbers)}"
+        asking.define(self.app)
+        asking.add_app(self.app, slug, name=name, **fields)
+        return slug
 
     def let_links_expire(self) -> None:
         edit(self.app, "OneTimeLink", expires_at=0)

@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from typing import Any
 
-from flask_linked_auth.config import PREFIX, AccountSettings, Settings, TokenSettings
+from flask_linked_auth.config import (
+    PREFIX,
+    AccountSettings,
+    AppSettings,
+    LinkSettings,
+    Settings,
+    TokenSettings,
+)
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs/settings.md"
@@ -59,6 +66,8 @@ SECTIONS: tuple[tuple[str, type[Any], str], ...] = (
     ("For every app", Settings, ""),
     ("Tokens", TokenSettings, "More on the page [tokens](tokens.md)."),
     ("Accounts", AccountSettings, "For apps with the part `Accounts()`, which is there by default."),
+    ("Linked apps", AppSettings, "For apps with the part `Apps()`, which is there by default."),
+    ("Links", LinkSettings, "For apps with the part `Links()`, which is there by default."),
 )
 DURATIONS = ((24 * 3600, "day"), (3600, "hour"), (60, "minute"))
 

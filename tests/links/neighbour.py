@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from flask_linked_auth.links.keys import LinkKey, generate_key
 from flask_linked_auth.links.link import SIGNATURE_HEADERS, Link
@@ -71,7 +79,7 @@ class Neighbour:
 
     @property
     def authority(self) -> str:
-        return self.address.removeprefix("http://")
+        return self.address.partition("://")[2]
 
     def answers(self, *answers: Answer) -> None:
         """Give these answers, one after the other, and the last one ever after."""
@@ -120,9 +128,20 @@ def _handler(neighbour: Neighbour) -> type[BaseHTTPRequestHandler]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, neighbour: Neighbour) -> None:
+    def __init__(self, neighbour: Neighbour, certificate: Path | None) -> None:
         self.open: list[socket.socket] = []
+        self.context: ssl.SSLContext | None = None
+        if certificate is not None:
+            certify(certificate)
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(certificate)
         super().__init__(("127.0.0.1", 0), _handler(neighbour))
+
+    def get_request(self) -> Any:
+        connection, address = super().get_request()
+        if self.context is not None:
+            connection = self.context.wrap_socket(connection, server_side=True)
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.open.append(request)
@@ -132,12 +151,34 @@ class _Server(ThreadingHTTPServer):
         pass  # the client has gone
 
 
+def certify(file: Path) -> None:
+    """Write a key, and a certificate by itself for 127.0.0.1."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+
+
 @contextmanager
-def running(neighbour: Neighbour | None = None) -> Iterator[Neighbour]:
-    """A neighbour at an address of its own, until the end of the block."""
+def running(neighbour: Neighbour | None = None, *, certificate: Path | None = None) -> Iterator[Neighbour]:
+    """A neighbour at an address of its own, until the end of the block; over TLS with a certificate, made there."""
     neighbour = neighbour or Neighbour()
-    server = _Server(neighbour)
-    neighbour.address = f"http://127.0.0.1:{server.server_address[1]}"
+    server = _Server(neighbour, certificate)
+    neighbour.address = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -146,11 +187,11 @@ def running(neighbour: Neighbour | None = None) -> Iterator[Neighbour]:
         server.shutdown()
         thread.join()
         for each in server.open:
-            with_fate(each)
+            hang_up(each)
         server.server_close()
 
 
-def with_fate(connection: socket.socket) -> None:
+def hang_up(connection: socket.socket) -> None:
     """Close a connection that may be closed."""
     try:
         connection.shutdown(socket.SHUT_RDWR)
@@ -187,7 +228,7 @@ def raw(*scripts: Callable[[socket.socket], None]) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        with_fate(listener)
+        hang_up(listener)
         listener.close()
         acceptor.join(5)
 

@@ -1,8 +1,7 @@
-"""Keys of links: made, read in the Django package's form, kept; and those that are refused because they protect nothing."""
+"""Keys of links: made, read in the Django package's form, kept; and those that protect nothing are refused."""
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import pytest

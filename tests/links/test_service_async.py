@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -374,6 +375,18 @@ def test_a_folder_of_certificates_will_do(
 ) -> None:
     environment.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     assert call(link_to(billing.address)).status_code == 200
+
+
+def test_certificates_are_checked(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate = tmp_path / "127.0.0.1.pem"
+    with running(certificate=certificate) as safe:
+        link = link_to(safe.address, dialect="signature")
+        with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            call(link)
+        transport.surroundings.cache_clear()
+        environment.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert call(link).status_code == 200
+        assert said_by(safe.last, link) == "7"
 
 
 def test_webhooks(billing: Neighbour, elsewhere: Neighbour) -> None:

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +21,23 @@ import requests
 from flask import Flask, g
 from requests.auth import HTTPDigestAuth
 
-from flask_linked_auth import current_user
+from flask_linked_auth import Accounts, LinkedAuth, current_user
 from flask_linked_auth.globals import UserProxy
 from flask_linked_auth.link_errors import AppNotFound, BodyTooLarge
 from flask_linked_auth.links import outgoing, transport
 from flask_linked_auth.links.client import Service
 from flask_linked_auth.links.keys import generate_key
-from tests.links.neighbour import KEYS, Neighbour, link_to, nonce_of, raw, read_head, said_by, unsigned
+from tests.links.neighbour import (
+    KEYS,
+    Neighbour,
+    link_to,
+    nonce_of,
+    raw,
+    read_head,
+    running,
+    said_by,
+    unsigned,
+)
 from tests.tiny import in_database, make_app, register, state_of
 
 DIALECTS = ["link", "signature", "legacy-signature"]
@@ -536,6 +547,19 @@ def test_a_bundle_of_certificates_is_taken_from_the_environment(environment: pyt
     assert Service(link_to("https://two.example")).verify == "bundle.pem"
 
 
+def test_certificates_are_checked(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate = tmp_path / "127.0.0.1.pem"
+    with running(certificate=certificate) as safe:
+        link = link_to(safe.address, dialect="signature")
+        with Service(link, 7) as service, pytest.raises(requests.exceptions.SSLError):
+            service.get("/x")
+        transport.surroundings.cache_clear()
+        environment.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        with Service(link, 7) as service:
+            assert service.get("/x").status_code == 200
+        assert said_by(safe.last, link) == "7"
+
+
 def test_a_netrc_does_not_sign_for_us(
     billing: Neighbour, tmp_path: Any, environment: pytest.MonkeyPatch
 ) -> None:
@@ -624,7 +648,8 @@ def test_a_slug_is_looked_up_in_the_app(app: Flask, billing: Neighbour) -> None:
 def test_without_an_app_or_links_it_says_what_to_do() -> None:
     with pytest.raises(RuntimeError, match="application context"):
         Service("billing")
-    with make_app().app_context(), pytest.raises(RuntimeError, match=r"Links\(\)"):
+    alone = make_app(LinkedAuth(parts=[Accounts()]))
+    with alone.app_context(), pytest.raises(RuntimeError, match=r"Links\(\)"):
         Service("billing")
 
 

@@ -87,8 +87,9 @@ OUTSIDE = [
 def test_a_path_that_leads_away_is_refused_and_nothing_is_sent(path: str, billing: Neighbour) -> None:
     with pytest.raises(ForeignAddress):
         CALLER.address_of(path)
-    with Service(link_to(billing.address)) as service, pytest.raises(ForeignAddress):
+    with Service(link_to(billing.address)) as service, pytest.raises(ForeignAddress) as caught:
         service.get(path)
+    assert "secret" not in str(caught.value)
     assert billing.arrived == []
 
 

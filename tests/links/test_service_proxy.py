@@ -123,6 +123,14 @@ def test_a_compressed_answer_is_passed_on_as_it_reads(stream: bool, billing: Nei
     assert answer.headers["Vary"] == "Accept"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_cannot_be_decoded_is_passed_on_as_it_is(stream: bool, billing: Neighbour) -> None:
+    billing.answer = lambda arrived: (200, {"Content-Encoding": "x-mine"}, b"as it is")
+    answer = gateway(billing.address, stream=stream).test_client().get("/billing/x")
+    assert (answer.data, answer.headers["Content-Encoding"]) == (b"as it is", "x-mine")
+    assert answer.headers["Content-Length"] == "8"
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_head_keeps_the_length_that_a_body_would_have(packed: bool, billing: Neighbour) -> None:
     told = {"Content-Length": "12345"} | ({"Content-Encoding": "gzip"} if packed else {})

@@ -130,6 +130,22 @@ def test_a_file_is_rewound_and_a_generator_is_not_repeated(dialect: str, billing
     assert {each.body for each in billing.arrived[2:]} == {b"generator"}
 
 
+def test_a_file_that_was_left_behind_by_a_redirect_is_not_rewound(billing: Neighbour) -> None:
+    billing.answers((303, {"Location": "/there"}, b""), busy(), FINE)
+    with Service(link_to(billing.address)) as service:
+        assert service.post("/x", data=io.BytesIO(b"file")).text == "fine"
+    assert [(each.method, each.body) for each in billing.arrived[1:]] == [("GET", b""), ("GET", b"")]
+
+
+def test_a_file_that_became_text_is_sent_again(billing: Neighbour) -> None:
+    link = link_to(billing.address, dialect="legacy-signature")
+    billing.answers((307, {"Location": "/there"}, b""), busy(), FINE)
+    with Service(link) as service:
+        options = {"headers": {"Content-Type": "application/json"}, "data": io.BytesIO(b'{"a": 1}')}
+        assert service.put("/x", **options).text == "fine"
+    assert [each.body for each in billing.arrived] == [b'{"a": 1}'] * 3
+
+
 def test_a_short_retry_after_is_waited_for_and_a_long_one_is_not(
     billing: Neighbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -562,12 +562,12 @@ def test_afterwards_nothing_is_different(app: Flask, billing: Flask) -> None:
 
     before, threads = transport.pool, threading.active_count()
     services = testing.link_services(app, billing)
-    authorities = set(state_of(billing).parts["links"].authorities)
+    hosts = set(state_of(billing).parts["links"].hosts)
     with testing.live_services(services), app.app_context():
         assert Service("billing", mode="signature").get("/posts").status_code == 200
-        assert state_of(billing).parts["links"].authorities == {*authorities, "billing.test"}
+        assert state_of(billing).parts["links"].hosts == {*hosts, "billing.test"}
     assert transport.pool is before
-    assert state_of(billing).parts["links"].authorities == authorities
+    assert state_of(billing).parts["links"].hosts == hosts
     assert threading.active_count() == threads
 
 

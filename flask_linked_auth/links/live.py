@@ -73,10 +73,10 @@ def _admit(app: Flask, address: str) -> Callable[[], None]:
     links = None if state is None else state.parts.get("links")
     parts = urlsplit(address)
     authority = authority_of(parts.netloc, parts.scheme)
-    if links is None or authority in links.authorities:
+    if links is None or authority in links.hosts:
         return lambda: None
-    links.authorities.add(authority)
-    return lambda: links.authorities.discard(authority)
+    links.hosts.add(authority)
+    return lambda: links.hosts.discard(authority)
 
 
 class Live(BaseAdapter):

@@ -37,16 +37,16 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LinksState:
-    """The settings of this part, what identifies calls, the hosts that signed requests may be for, and who is who."""
+    """The settings of this part, what identifies calls, and who is who."""
 
     settings: LinkSettings
     incoming: Incoming
-    authorities: set[str]
     people: KnownPeople
     name: str
     issuer: str
     apps: AppsState
-    authorities: Callable[[str], bool]  # whether a host, with its port, is ours
+    hosts: set[str]  # those that are ours, with their ports
+    authorities: Callable[[str], bool]  # whether a host, with its port, is taken for ours
     throttle: Throttle
     made: dict[str, tuple[AppRecord, Link]] = field(default_factory=dict)
 
@@ -90,14 +90,14 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
     for dialect in USE.values():
         apps.registry.loaders[dialect] = load_key
     lifetime = float(state.tokens.access_lifetime)
-    authorities = _authorities(state.settings.issuer, settings)
+    hosts = _hosts(state.settings.issuer, settings)
     people = KnownPeople(database, feed, size=apps.settings.app_cache_size, lifetime=lifetime)
     terms = Terms(
         name=state.settings.name,
         leeway=state.settings.leeway,
         max_lifetime=settings.call_max_lifetime,
         remembered=state.tokens.access_lifetime,
-        authorities=_known(app, authorities),
+        authorities=_known(app, hosts),
         body_limit=settings.signed_body_limit,
     )
     nonces = nonce_store(settings.nonce_store, database)
@@ -110,17 +110,17 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
     return LinksState(
         settings=settings,
         incoming=incoming,
-        authorities=authorities,
         people=people,
         name=state.settings.name,
         issuer=state.settings.issuer,
         apps=apps,
+        hosts=hosts,
         authorities=terms.authorities,
         throttle=accounts.throttle if accounts else Throttle({"pairing": RATE_LIMITS["pairing"]}),
     )
 
 
-def _authorities(issuer: str, settings: LinkSettings) -> set[str]:
+def _hosts(issuer: str, settings: LinkSettings) -> set[str]:
     """The host of the issuer, and those of the setting."""
     parts = urlsplit(issuer)
     return {authority_of(parts.netloc, parts.scheme), *settings.authorities}

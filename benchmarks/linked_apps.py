@@ -122,7 +122,9 @@ def by_jwt(app: Flask, count: int) -> list[Case]:
         case("JWT seen before, agreement and mapped user", app, "/scope", repeat(seen_for_person)),
         case("JWT at first sight, HS256", app, "/scope", plain.many("/scope", count)),
         case("JWT at first sight, EdDSA", app, "/scope", pair.many("/scope", count)),
-        case("JWT at first sight, HS256, agreement and mapped user", app, "/scope", bound.many("/scope", count)),
+        case(
+            "JWT at first sight, HS256, agreement and mapped user", app, "/scope", bound.many("/scope", count)
+        ),
     ]
 
 

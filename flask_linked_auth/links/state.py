@@ -101,7 +101,9 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
         body_limit=settings.signed_body_limit,
     )
     nonces = nonce_store(settings.nonce_store, database)
-    accounts = state.parts.get("accounts")  # whose limits are those of the settings, and may be shared by processes
+    accounts = state.parts.get(
+        "accounts"
+    )  # whose limits are those of the settings, and may be shared by processes
     incoming = Incoming(terms, feed, registry=apps.registry, grants=apps.grants, people=people, nonces=nonces)
     memory = Verifier(incoming.read_link, feed, state.tokens.token_cache_size)
     state.readers["link"] = memory.identify
@@ -134,8 +136,10 @@ def _known(app: Flask, ours: set[str]) -> Callable[[str], bool]:
     anywhere = (app.debug or app.testing) and "LINKED_AUTH_ISSUER" not in app.config
 
     def known(authority: str) -> bool:
+        if authority in ours or not anywhere:
+            return authority in ours
         host = authority.rpartition(":")[0] if authority[-1:].isdigit() and ":" in authority else authority
-        return authority in ours or (anywhere and host in _LOOPBACK)
+        return host in _LOOPBACK
 
     return known
 

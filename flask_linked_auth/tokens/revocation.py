@@ -89,10 +89,13 @@ class Feed:
 
     def overtaken(self, since: int, depends: tuple[str, ...]) -> bool:
         """Whether any of these subjects (`kind:subject`) has changed after number `since` of the feed."""
-        changed = self._changed
-        return bool(changed) and any(
-            (known := changed.get(each)) is not None and known[0] > since for each in depends
-        )
+        if since >= self.seen:
+            return False
+        for each in depends:
+            known = self._changed.get(each)
+            if known is not None and known[0] > since:
+                return True
+        return False
 
     def keep_up(self) -> None:
         """Ask for what is new, if it is time. Raises Unavailable if nobody can tell."""

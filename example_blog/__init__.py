@@ -10,7 +10,7 @@ from flask import Flask, Response
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from flask_linked_auth import Accounts, LinkedAuth, json_errors
+from flask_linked_auth import Accounts, Apps, LinkedAuth, Links, json_errors
 
 from . import pages, people, posts
 from .config import load_config
@@ -22,7 +22,7 @@ from .seed import seed
 __all__ = ["create_app"]
 
 migrate = Migrate(db=db, directory=str(Path(__file__).parent / "migrations"), render_as_batch=True)
-auth = LinkedAuth(db=db, user_model=User, parts=[Accounts()], mailer=send)
+auth = LinkedAuth(db=db, user_model=User, parts=[Accounts(), Apps(), Links()], mailer=send)
 
 
 @auth.api_document

@@ -10,7 +10,7 @@ from flask import Flask, Response
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from flask_linked_auth import Accounts, LinkedAuth, json_errors
+from flask_linked_auth import Accounts, Apps, LinkedAuth, Links, json_errors
 
 from . import activities, pages, root, track_routes
 from .config import load_config
@@ -23,7 +23,7 @@ __all__ = ["create_app"]
 HERE = Path(__file__).resolve().parent
 
 migrate = Migrate(db=db, directory=str(HERE / "migrations"), render_as_batch=True)
-auth = LinkedAuth(db=db, user_model=User, parts=[Accounts()])
+auth = LinkedAuth(db=db, user_model=User, parts=[Accounts(), Apps(), Links()])
 
 
 @auth.api_document

@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_linked_auth import Accounts, Apps, LinkedAuth, Links, json_errors
 
-from . import pages, people, posts
+from . import pages, people, posts, tracked_time
 from .config import load_config
 from .database import db, init_database
 from .mail import send, tell_if_off
@@ -50,6 +50,7 @@ def create_app(config_name: str | None = None) -> Flask:
     auth.init_app(app)
     tell_if_off(app)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(tracked_time.blueprint)
     app.register_blueprint(people.blueprint, url_prefix="/api/v1/users")
     app.register_blueprint(posts.blueprint, url_prefix="/api/v1/blogposts")
     app.register_blueprint(posts.blueprint, url_prefix="/api/v1/blogpost", name="blogpost")  # an older path

@@ -15,7 +15,7 @@ from flask_linked_auth import Accounts, Apps, LinkedAuth, Links, json_errors
 from . import activities, pages, root, track_routes
 from .config import load_config
 from .database import db, init_database
-from .people import User
+from .people import User, meet_through_apps
 from .seed import seed
 
 __all__ = ["create_app"]
@@ -44,6 +44,7 @@ def create_app(config_name: str | None = None) -> Flask:
     init_database(app)
     migrate.init_app(app)
     auth.init_app(app)
+    meet_through_apps(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(root.blueprint)
     app.register_blueprint(activities.blueprint, url_prefix="/api/activities")

@@ -24,7 +24,7 @@ __all__ = ["join_person"]
 
 
 def join_person(app: str, user: Any) -> bool:
-    """Ask a linked app for the person with the verified address of `user` (a row, `g.user` or a key), and link them.
+    """Ask a linked app (its slug or client id) for the person with the verified address of `user` (a row, `g.user` or a key), and link them.
 
     Whether that is done now: for an app whose row says `joins_by_email` only, and by the same rules as
     `people sync`; not for somebody who is linked already. It is committed when this returns. Raises ValueError for

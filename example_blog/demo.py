@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["Example", "link", "main", "prepare", "serving", "two_examples"]
+__all__ = ["Example", "Failed", "Server", "link", "main", "prepare", "serving", "two_examples"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60  # seconds for a service to answer, on a busy machine
@@ -45,7 +45,7 @@ class Failed(Exception):
     """Something that was to be done was not; what is said is for whoever started the demo."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
     """One of the two: its package, the port it shall have, and settings beside those of development."""
 
@@ -172,26 +172,48 @@ def _people_of(example: Example) -> dict[str, tuple[str, bool]]:
     return {each[1]: (each[0], "admin" in each[3:]) for each in columns}
 
 
+@dataclass(eq=False)
+class Server:
+    """A served example, and what it says: kept until `follow`, printed from then on with its name in front."""
+
+    example: Example
+    process: subprocess.Popen[str]
+    said: list[str] = field(default_factory=list)
+    followed: threading.Event = field(default_factory=threading.Event)
+
+    def follow(self) -> None:
+        """Print what it says from now on: among that are the mails that it would send."""
+        self.followed.set()
+
+    def listen(self, lines: IO[str]) -> None:
+        """Take in what it says; a pipe that nobody reads would stop it."""
+        for line in lines:
+            if self.followed.is_set():
+                print(f"{self.example.name:<11} | {line}", end="", flush=True)
+            else:
+                self.said.append(line)
+
+
 @contextlib.contextmanager
-def serving(*examples: Example) -> Iterator[list[subprocess.Popen[str]]]:
+def serving(*examples: Example) -> Iterator[list[Server]]:
     """The examples, until the end of the block. Raises Failed if one does not start."""
-    servers: list[subprocess.Popen[str]] = []
+    servers: list[Server] = []
     try:
         servers += [_start(example) for example in examples]
-        for example, server in zip(examples, servers, strict=True):
-            if not _answers(f"{example.address}/health", server):
-                raise Failed(f"{example.name} does not answer at {example.address}.")
+        for server in servers:
+            if not _answers(f"{server.example.address}/health", server.process):
+                raise Failed(f"{server.example.name} does not start:\n{''.join(server.said)}")
         yield servers
     finally:
         for server in servers:
-            server.terminate()
+            server.process.terminate()
         for server in servers:
-            _end(server)
+            _end(server.process)
 
 
-def _start(example: Example) -> subprocess.Popen[str]:
+def _start(example: Example) -> Server:
     words = ["run", "--debug", "--no-reload", "--no-debugger", "--port", str(example.port)]
-    server = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", example.package, *words],
         cwd=ROOT,
         env=example.environ,
@@ -202,19 +224,14 @@ def _start(example: Example) -> subprocess.Popen[str]:
         errors="replace",
         start_new_session=True,  # Ctrl-C is for us, who end both
     )
-    threading.Thread(target=_pass_on, args=(example.name, server.stdout), daemon=True).start()
+    server = Server(example, process)
+    threading.Thread(target=server.listen, args=(process.stdout,), daemon=True).start()
     return server
 
 
-def _pass_on(name: str, lines: IO[str]) -> None:
-    """Print what a server says, with its name in front; among that are the mails that it would send."""
-    for line in lines:
-        print(f"{name:<11} | {line}", end="", flush=True)
-
-
-def _answers(address: str, server: subprocess.Popen[str]) -> bool:
+def _answers(address: str, process: subprocess.Popen[str]) -> bool:
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and server.poll() is None:
+    while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(urllib.error.URLError, OSError):
             urllib.request.urlopen(address, timeout=5).close()
             return True
@@ -222,12 +239,12 @@ def _answers(address: str, server: subprocess.Popen[str]) -> bool:
     return False
 
 
-def _end(server: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str]) -> None:
     try:
-        server.wait(10)
+        process.wait(10)
     except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+        process.kill()
+        process.wait()
 
 
 def where_to_look(blog: Example, tracker: Example) -> str:
@@ -262,7 +279,9 @@ def main() -> int:
         with serving(blog, tracker) as servers:
             link(blog, tracker)
             print(where_to_look(blog, tracker), flush=True)
-            while all(server.poll() is None for server in servers):
+            for server in servers:
+                server.follow()
+            while all(server.process.poll() is None for server in servers):
                 time.sleep(0.2)
             raise Failed("One of the two has ended, so the other is stopped as well.")
     except Failed as failure:

@@ -16,11 +16,13 @@ PY = $(VENV)/bin/python
 WORKERS ?= -n auto --maxprocesses 4 --dist worksteal
 # With every service required (as in .ci/run) nothing is skipped, and only then the coverage means something.
 COVERAGE = $(if $(LINKED_AUTH_TEST_REQUIRE),--cov --cov-report=term --cov-fail-under=95)
-# For a second look at what failed, one after the other: AGAIN="--last-failed --last-failed-no-failures none".
+# For a second look, one after the other, at the files in which something failed: AGAIN="tests/test_a.py tests/test_b.py".
 AGAIN ?=
 # Other software to speak with, in environments of its own. `make peers` makes them; so does whoever requires them.
 PEERS = .venv-peers/.for-tests tests/peers/node/node_modules/.made
 WANTED = $(if $(filter peers,$(LINKED_AUTH_TEST_REQUIRE)),$(PEERS))
+# Further options of pytest.
+OPTIONS ?=
 EXTRAS = async,docs-ui,redis,postgresql,example
 TYPED = $(wildcard flask_linked_auth example_blog example_timetracker benchmarks tests/typing)
 PIP = -m pip install -qq --disable-pip-version-check
@@ -121,7 +123,7 @@ demo: $(VENV)/.for-demo
 		&& exec $(PY) -m flask --app example_blog run --debug --no-reload --no-debugger --port $(PORT)
 
 test: $(VENV)/.for-tests $(WANTED)
-	@$(PY) -m pytest -q $(or $(AGAIN),$(WORKERS)) -m "not proof" $(if $(AGAIN),,$(COVERAGE))
+	@$(PY) -m pytest -q $(or $(AGAIN),$(WORKERS)) -m "not proof" $(if $(AGAIN),,$(COVERAGE)) $(OPTIONS)
 
 # The rest.
 
@@ -156,11 +158,11 @@ messages: $(VENV)/.for-tests
 
 # Old releases may warn of what newer ones put right: here warnings are no errors.
 floors: .venv-lowest/.for-tests $(WANTED)
-	@.venv-lowest/bin/python -m pytest -q $(or $(AGAIN),$(WORKERS)) -m "not proof" -W default -o cache_dir=.venv-lowest/.pytest_cache
+	@.venv-lowest/bin/python -m pytest -q $(or $(AGAIN),$(WORKERS)) -m "not proof" -W default -o cache_dir=.venv-lowest/.pytest_cache $(OPTIONS)
 
 # With LINKED_AUTH_TEST_SHOTS=<folder> it leaves pictures of every page there.
 browser: $(VENV)/.for-browser tests/browser/node_modules/.made
-	@$(PY) -m pytest -q $(AGAIN) tests/browser
+	@$(PY) -m pytest -q $(or $(AGAIN),tests/browser) $(OPTIONS)
 
 peers: $(VENV)/.for-tests $(PEERS)
 	@$(PY) -m pytest -q $(AGAIN) tests/peers

@@ -8,8 +8,10 @@ from time import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ..config import RATE_LIMITS
 from ..globals import current_state
 from ..link_errors import AppNotFound
+from ..throttle import Throttle
 from ..tokens.access import Verifier
 from .incoming import Incoming, Terms
 from .keys import load_key
@@ -43,6 +45,8 @@ class LinksState:
     name: str
     issuer: str
     apps: AppsState
+    authorities: Callable[[str], bool]  # whether a host, with its port, is ours
+    throttle: Throttle
     made: dict[str, tuple[AppRecord, Link]] = field(default_factory=dict)
 
     def link_to(self, slug: str) -> Link:
@@ -95,6 +99,7 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
         body_limit=settings.signed_body_limit,
     )
     nonces = nonce_store(settings.nonce_store, database)
+    accounts = state.parts.get("accounts")  # whose limits are those of the settings, and may be shared by processes
     incoming = Incoming(terms, feed, registry=apps.registry, grants=apps.grants, people=people, nonces=nonces)
     memory = Verifier(incoming.read_link, feed, state.tokens.token_cache_size)
     state.readers["link"] = memory.identify
@@ -107,6 +112,8 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
         name=state.settings.name,
         issuer=state.settings.issuer,
         apps=apps,
+        authorities=terms.authorities,
+        throttle=accounts.throttle if accounts else Throttle({"pairing": RATE_LIMITS["pairing"]}),
     )
 
 

@@ -34,7 +34,6 @@ class Linked:
 
     academy: Academy
     pair: Pair
-    row: dict[str, Any]  # what the site has of us
     ours: LinkKey
     theirs: LinkKey
 
@@ -55,9 +54,9 @@ class Linked:
         """Give the site these scopes here and no others."""
         self.do(lambda deed, row: changes.set_app_scopes(deed, row, required=required, optional=optional))
 
-    def person(self, name: str = "ana", **more: Any) -> Person:
+    def person(self, who: str = "ana", /, **more: Any) -> Person:
         """Somebody with an account at our side."""
-        return register(self.pair.app, self.email(name), **more)
+        return register(self.pair.app, self.email(who), **more)
 
     def email(self, name: str) -> str:
         """An address that nobody else at the site has: all tests share it."""
@@ -83,6 +82,12 @@ class Linked:
             self.do(lambda deed, row: keys.add_key(deed, row, use, new))
         else:
             self.do(lambda deed, row: keys.replace_key(deed, row, use, new, overlap=overlap))
+
+    def there(self, **values: Any) -> dict[str, Any]:
+        """Change the site's row of us, or make it; a key that is given empty is made anew."""
+        algorithm = self.ours.algorithm
+        given = {"app_url": self.pair.address, "webhook_url": f"{self.pair.address}/v1/auth/app/webhook"}
+        return self.academy.has_app(self.pair.name, algorithm, **{**given, **values})
 
     def called(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """The site's own client calls us: what came back."""
@@ -130,12 +135,8 @@ def link(
     given = {"private_key": theirs.private_hex(), "public_key": None}
     if algorithm == "EdDSA":
         given["public_key"] = ours.public_hex()
-    row = academy.has_app(
-        pair.name,
-        algorithm,
-        **{"app_url": pair.address, "webhook_url": f"{pair.address}/v1/auth/app/webhook", **given, **there},
-    )
-    linked = Linked(academy, pair, row, ours, theirs)
+    linked = Linked(academy, pair, ours, theirs)
+    linked.there(**given, **there)
     with pair.app.app_context():
         commit(state_of(pair.app), lambda deed: _know(deed, linked, fields))
     return linked

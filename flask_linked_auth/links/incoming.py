@@ -81,7 +81,9 @@ class Incoming:
             ),
         )
         identity, depends = self._identity(app, "link", claims)
-        expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered)
+        # Nobody tells when the end of a key comes; and a second, so that this very request is not too late.
+        key_ends = max(app.keys_change(now), now + 1)
+        expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered, key_ends)
         return Verified(identity, expires, (), "", 0, since, depends)
 
     def read_signed(self, signature_input: str, has_rival: bool) -> Identity | None:

@@ -80,7 +80,9 @@ class Incoming:
             ),
         )
         identity, depends = self._identity(app, "link", claims)
-        expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered)
+        # Not beyond the end of a key, of which the feed does not tell: this one may be by it.
+        ends = [each.expires_at for each in app.accepted("link_in", now) if each.expires_at is not None]
+        expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered, *ends)
         return Verified(identity, expires, (), "", 0, since, depends)
 
     def read_signed(self, signature_input: str, has_rival: bool) -> Identity | None:

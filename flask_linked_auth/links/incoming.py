@@ -253,7 +253,10 @@ def _request_target() -> str:
     environ = request.environ
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
     if not raw.startswith("/") and "://" in raw:  # absolute form (RFC 9112 section 3.2.2)
-        parts = urlsplit(raw)
+        try:
+            parts = urlsplit(raw)
+        except ValueError:
+            raise MalformedRequest("The request line holds no address.") from None
         raw = f"{parts.path or '/'}?{parts.query}" if "?" in raw else parts.path or "/"
     path, mark, query = raw.partition("?")
     script = environ.get("SCRIPT_NAME", "").encode("latin-1")

@@ -272,7 +272,10 @@ def _path_and_query(environ: Mapping[str, Any]) -> tuple[str, str]:
     if plain and path == environ.get("PATH_INFO"):
         return path, query  # as nearly all are: there is only one way to write it
     if not raw.startswith("/") and "://" in raw:  # absolute form (RFC 9112 section 3.2.2)
-        parts = urlsplit(raw)
+        try:
+            parts = urlsplit(raw)
+        except ValueError:
+            raise MalformedRequest("The request line holds no address.") from None
         path, query = parts.path or "/", parts.query
     script = environ.get("SCRIPT_NAME", "").encode("latin-1")
     inside = environ.get("PATH_INFO", "").encode("latin-1")

@@ -49,6 +49,7 @@ RATE_LIMITS: Mapping[str, str | None] = MappingProxyType(
     {
         "login": "60/minute;600/hour",
         "login-failures": "10/minute;50/hour",
+        "pairing": "10/minute;60/hour",
         "recovery": "20/minute;100/hour",
         "recovery-mails": "5/hour",
         "refresh": "120/minute",

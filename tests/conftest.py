@@ -1,6 +1,7 @@
 """The services that tests may use: a database of their own on PostgreSQL, another on Redis.
 
-A test whose service is missing is skipped, and says so; it fails if LINKED_AUTH_TEST_REQUIRE names it.
+A test whose service is missing is skipped, and says so; it fails if LINKED_AUTH_TEST_REQUIRE names it. Where that names
+both, as in .ci/run, whatever is skipped for another reason fails as well.
 """
 
 from __future__ import annotations
@@ -47,6 +48,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for service in ("postgresql", "redis"):
             if not {service, f"{service}_url"}.isdisjoint(fixtures):
                 item.add_marker(service)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[Any]:
+    """Let no test be skipped where everything is required."""
+    return _not_skipped((yield))  # type: ignore[return-value]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[Any]:
+    """The same for a whole file."""
+    return _not_skipped((yield))  # type: ignore[return-value]
+
+
+def _not_skipped(report: Any) -> Any:
+    if report.skipped and {"postgresql", "redis"} <= set(REQUIRED) and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where LINKED_AUTH_TEST_REQUIRE is to let nothing be: {report.longrepr}"
+    return report
 
 
 def _missing(service: str, why: object) -> NoReturn:

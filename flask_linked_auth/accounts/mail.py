@@ -18,6 +18,7 @@ from weakref import WeakSet
 from ..errors import SettingsError
 from ..globals import state_of
 from ..texts import in_language, words
+from ..tokens.revocation import in_memory
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -106,9 +107,9 @@ def _note(what: str, error: Exception) -> None:
 class Post:
     """Does jobs one after another in a thread of its own, so that no answer waits for them or tells of them.
 
-    Under `app.testing` a job is done on the spot. A job that raises is logged; when too many wait, a further one is
-    dropped. What waits is not kept anywhere else: at the end of the process a few seconds are left for it, and a
-    process that is killed loses it.
+    Under `app.testing` and on an in-memory database a job is done on the spot. A job that raises is logged; when too
+    many wait, a further one is dropped. What waits is not kept anywhere else: at the end of the process a few seconds
+    are left for it, and a process that is killed loses it.
     """
 
     def __init__(self) -> None:
@@ -122,7 +123,9 @@ class Post:
 
     def add(self, app: Flask, job: Callable[[], None]) -> None:
         """Do `job` soon, in an app context of its own. Never raises."""
-        if app.testing:
+        db = app.extensions.get("sqlalchemy")
+        # An in-memory database has one connection: a thread would commit there what a request has not finished.
+        if app.testing or (db is not None and in_memory(db)):
             _do(app, job)
             return
         with self._changed:

@@ -89,7 +89,9 @@ def _facts(command: C) -> C:
 def terms_given(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of an app among the options that were given, and its scopes if any were."""
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    scopes = {name: list(given.pop(name)) for name in ("required", "optional") if name in given}
+    scopes: dict[str, Any] = {
+        name: list(given.pop(name)) for name in ("required", "optional") if name in given
+    }
     fields = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
     return fields, scopes
 

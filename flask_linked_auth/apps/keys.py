@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..sealing import Sealer
     from ..transactions import Transaction
 
-__all__ = ["USES", "NewKey", "add_key", "prune_keys", "reencrypt", "replace_key", "retire_keys"]
+__all__ = ["USES", "NewKey", "add_key", "open_key", "prune_keys", "reencrypt", "replace_key", "retire_keys"]
 
 KEPT = 30 * 24 * 60 * 60  # seconds for which a key is known after its end
 USES = ("link_in", "link_out", "signature_in", "signature_out", "legacy_in", "legacy_out")
@@ -73,6 +73,11 @@ def retire_keys(transaction: Transaction, app: Any, use: str, *, after: int) -> 
     transaction.changed("app", app.slug)
     transaction.changed("app", app.id)
     return len(found)
+
+
+def open_key(transaction: Transaction, row: Any) -> bytes:
+    """What was stored as the secret of a key. Raises SealingError."""
+    return _sealer(transaction).open(row.sealed, key_context(row.id))
 
 
 def prune_keys(transaction: Transaction, at_most: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,15 +13,23 @@ from urllib3.exceptions import HTTPError
 
 from ..errors import LinkedAuthError
 from ..strict_json import read_json
+from .asking import read_answer
 from .client import Service
 from .names import is_subject
 
 if TYPE_CHECKING:
-    from requests import Response
-
     from .link import Link
 
-__all__ = ["Page", "Profile", "ask_health", "ask_page", "ask_profile", "profile_in", "push_profile"]
+__all__ = [
+    "Page",
+    "Profile",
+    "ask_address",
+    "ask_health",
+    "ask_page",
+    "ask_profile",
+    "profile_in",
+    "push_profile",
+]
 
 log = logging.getLogger("flask_linked_auth")
 
@@ -95,6 +102,17 @@ def ask_page(link: Link, *, limit: int, offset: int) -> Page | None:
         return None
     found = [profile_in(each, slug=link.slug) for each in listed]
     return Page([each for each in found if each is not None], len(listed), _total(reply))
+
+
+def ask_address(link: Link, email: str) -> Profile | None:
+    """The one of the other side's people who has this e-mail address; None for nobody, and whatever went wrong."""
+    found = [
+        profile_in(each, slug=link.slug)
+        for each in _listed(_ask(link, link.users_path, {"email": email}, limit=MANY)) or ()
+    ]
+    # Looked at here too: a list that knows no filter has everybody.
+    fitting = [each for each in found if each is not None and each.email.lower() == email.lower()]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def ask_health(link: Link, external_id: str) -> bool | None:
@@ -181,25 +199,10 @@ def _ask(link: Link, path: str, params: Mapping[str, str], *, limit: int) -> _Re
         with Service(link) as there:
             there.retries = 1
             answer = there.get(path, params=params, timeout=TIMEOUT, stream=True)
-            body = _read(answer, limit)
+            body = read_answer(answer, most=limit, longest=LONGEST)
             return _Reply(answer.status_code, None if body is None else read_json(body), answer.headers)
     except (RequestException, HTTPError, LinkedAuthError, OSError) as error:
         log.warning("The linked app %s cannot be asked: %s", link.slug, type(error).__name__)
     except (ValueError, RecursionError):
         log.warning("The linked app %s has no key to be asked with, or answered what is not JSON", link.slug)
     return _SILENCE
-
-
-def _read(answer: Response, limit: int) -> bytes | None:
-    """The body, None if it is larger than that or drips on for too long. The connection is given up then."""
-    until, body = time.monotonic() + LONGEST, bytearray()
-    # What has come, instead of waiting for so much; before urllib3 2.1 there is only the latter.
-    read = getattr(answer.raw, "read1", answer.raw.read)
-    try:
-        while piece := read(16 * 1024, decode_content=True):
-            body += piece
-            if len(body) > limit or time.monotonic() > until:
-                return None
-    finally:
-        answer.close()
-    return bytes(body)

@@ -9,13 +9,15 @@ from flask import Blueprint, g, jsonify, request
 from marshmallow import INCLUDE, Schema
 from sqlalchemy import func, select
 
-from ..errors import Conflict, Forbidden, MalformedRequest, NotFound, Unavailable
-from ..guards import Auth, scope
+from ..apps.changes import find_app
+from ..errors import Conflict, Forbidden, InvalidFields, MalformedRequest, NotFound, Unavailable
+from ..guards import Access, Auth, identify, public, scope
 from ..http import catch_all, guard_errors, read_json
 from ..link_errors import (
     AppNotFound,
     ExternalApp,
     FromExternalApp,
+    NoAuthorizationHeader,
     SpentToken,
     TokenNotProvided,
     UserNotFound,
@@ -23,10 +25,23 @@ from ..link_errors import (
 )
 from ..openapi import Answer, describe
 from ..texts import _
+from ..throttle import network
 from ..transactions import commit
+from .announced import key_of, take
 from .one_time import one_time_token, spend
+from .pairing import meet_challenge, take_offer
 from .profiles import push_profile
-from .schemas import Introduced, Introduction, LinkedUser, moment_text, seen_by_app
+from .schemas import (
+    Challenge,
+    Introduced,
+    Introduction,
+    LinkedUser,
+    NewKeys,
+    Offer,
+    moment_text,
+    seen_by_app,
+)
+from .signatures import read_signature
 from .state import mine
 from .visible import FILTERS, visible_people
 
@@ -35,6 +50,7 @@ if TYPE_CHECKING:
 
     from ..apps.registry import AppRecord
     from ..config import LinkSettings
+    from ..transactions import Transaction
 
 __all__ = ["make_blueprints"]
 
@@ -217,7 +233,7 @@ def _own_app(slug: str) -> AppRecord:
     return app
 
 
-_NO_APP = NotFound("There is no linked app billing.")
+_NO_APP = NotFound("There is no linked app %(name)s.", values={"name": "billing"})
 
 
 @describe(answers={201: Introduction}, errors=[ExternalApp, _NO_APP], tags=ACCOUNT)
@@ -253,6 +269,52 @@ def sync_me(slug: str) -> ResponseReturnValue:
     return "", 204
 
 
+# How services get to know each other, and each other's new keys. These are for no people, and for no API document.
+
+
+@public
+def pair() -> ResponseReturnValue:
+    """Link a service by a pairing code that an operator of ours has made."""
+    _, links = mine()
+    links.throttle.hit("pairing", network(request.remote_addr))
+    offer = read_json(Offer())
+    return dict(take_offer(offer["code"], offer["offer"], offer["proof"]))
+
+
+@public
+def confirm() -> ResponseReturnValue:
+    """Confirm an offer that an operator of ours has just made to another service."""
+    _, links = mine()
+    links.throttle.hit("pairing", network(request.remote_addr))
+    asked = read_json(Challenge())
+    return {"answer": meet_challenge(asked["pairing"], asked["challenge"])}
+
+
+@public
+def replace_keys() -> ResponseReturnValue:
+    """Take the keys that come after those of the calling app, which signs this by the newest that we know."""
+    state, links = mine()
+    received = read_signature(request.headers.get("Signature-Input"), request.headers.get("Signature"))
+    if received is None:  # the signatures of the Django package cover neither path nor host
+        raise NoAuthorizationHeader("New keys are told of by a signed request.")
+    identity = identify(request.environ, state, admits=Access("scopes", mode="signature"))
+    if identity is None or identity.app_id is None:
+        raise NoAuthorizationHeader("New keys are told of by a signed request.")
+    body = read_json(NewKeys())
+    overlap = min(body.pop("overlap"), links.settings.key_overlap)
+    try:
+        keys = {use: key_of(told) for use, told in body.items()}
+    except ValueError:
+        raise InvalidFields(errors={"key": [_("This is no key, or a weak one.")]}) from None
+
+    def deed(transaction: Transaction) -> None:
+        app = find_app(transaction, str(identity.app_id))
+        take(transaction, app, keys, signed_by=received.key_id, overlap=overlap)
+
+    commit(state, deed)
+    return "", 204
+
+
 def make_blueprints(settings: LinkSettings) -> list[Blueprint]:
     """The endpoints for services under `link_prefix`, and those for people beside it: `…/app` and `…/me/app`."""
     parent, _slash, last = settings.link_prefix.rpartition("/")
@@ -263,6 +325,9 @@ def make_blueprints(settings: LinkSettings) -> list[Blueprint]:
         (services, "POST", "/user", take_user),
         (services, "GET", "/user/<user_id>", show_user),
         (services, "POST", "/token", spend_token),
+        (services, "POST", "/pair", pair),
+        (services, "POST", "/pair/confirm", confirm),
+        (services, "POST", "/keys", replace_keys),
         (people, "POST", "/<slug>/token", introduce_me),
         (people, "POST", "/<slug>/sync", sync_me),
     ]

@@ -13,17 +13,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Announced",
-    "Asking",
+    "Answered",
     "Challenge",
     "Introduced",
     "Introduction",
     "LinkedUser",
+    "Met",
+    "NewKeys",
     "Offer",
+    "Side",
     "moment_text",
     "seen_by_app",
 ]
 
-_TEXT = validate.Length(1, 2000)
+# No user, no query, no dot segments: nothing that leads elsewhere than it seems to.
+_PATH = r"(/(?!\.+(/|\Z))[A-Za-z0-9._~-]{1,100}){0,10}\Z"
+_ADDRESS = rf"(?=.{{1,500}}\Z)https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{{1,5}})?{_PATH}"
 _ID = validate.Regexp(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
@@ -104,22 +109,31 @@ class Announced(Schema):
     key = fields.String(required=True, validate=validate.Regexp(r"[A-Za-z0-9_-]{43,200}\Z"))
 
 
-class Asking(Schema):
-    """What a service says of itself when it is linked."""
+class Side(Schema):
+    """What a service says of itself when it is linked; `to` is where the offer goes, in an offer."""
 
     name = fields.String(required=True, validate=validate.Regexp(r"[a-z0-9][a-z0-9_-]{0,49}\Z"))
-    address = fields.String(required=True, validate=_TEXT)
-    users_path = fields.String(required=True, validate=validate.Length(1, 500))
+    address = fields.String(required=True, validate=validate.Regexp(_ADDRESS))
+    prefix = fields.String(required=True, validate=validate.Regexp(_PATH))
+    to = fields.String(validate=validate.Regexp(_ADDRESS))
+    pairing = fields.String(required=True, validate=_ID)
     link = fields.Nested(Announced, required=True)
     signature = fields.Nested(Announced, required=True)
 
 
 class Offer(Schema):
-    """A request to be linked: the text of an `Asking` with where it goes to, and the proof of the code over it."""
+    """A request to be linked: the text of a `Side`, and the proof of the code over it."""
 
     code = fields.String(required=True, validate=_ID)
     offer = fields.String(required=True, validate=validate.Length(1, 8000))
     proof = fields.String(required=True, validate=validate.Regexp(r"[A-Za-z0-9_-]{86}\Z"))
+
+
+class Answered(Schema):
+    """The answer to it: the text of a `Side`, and what only the inviting side can compute over both."""
+
+    answer = fields.String(required=True, validate=validate.Length(1, 8000))
+    mac = fields.String(required=True, validate=validate.Regexp(r"[A-Za-z0-9_-]{43}\Z"))
 
 
 class Challenge(Schema):
@@ -127,3 +141,17 @@ class Challenge(Schema):
 
     pairing = fields.String(required=True, validate=_ID)
     challenge = fields.String(required=True, validate=validate.Regexp(r"[A-Za-z0-9_-]{43}\Z"))
+
+
+class Met(Schema):
+    """The answer to it: the challenge, signed by the key of the offer."""
+
+    answer = fields.String(required=True, validate=validate.Regexp(r"[A-Za-z0-9_-]{43,86}\Z"))
+
+
+class NewKeys(Schema):
+    """Keys that come after those that sign now, and for how many seconds the former ones are still to be accepted."""
+
+    link = fields.Nested(Announced)
+    signature = fields.Nested(Announced, required=True)
+    overlap = fields.Integer(required=True, strict=True, validate=validate.Range(0, 10**8))

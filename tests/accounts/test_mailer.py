@@ -306,6 +306,15 @@ def test_a_mailer_that_hangs_makes_no_answer_wait(tmp_path: Path) -> None:
     assert post_of(app).finish()
 
 
+def test_no_thread_works_on_the_only_connection_of_an_in_memory_database() -> None:
+    sent: list[Mail] = []
+    app = make_app(LinkedAuth(mailer=sent.append))
+    app.testing = False
+    register(app)
+    assert [mail.purpose for mail in sent] == ["verify-email"]
+    assert post_of(app)._thread is None
+
+
 def test_what_waits_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

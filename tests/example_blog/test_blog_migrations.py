@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TABLES = {
     *("alembic_version", "blogposts", "login", "one_time_link"),
     *("revocation", "revocation_counter", "signing_key", "users"),
+    *("agreement", "app_key", "app_scope", "linked_app", "linked_person"),
+    *("one_time_token", "pairing_code", "scope", "used_nonce"),
 }
 
 

@@ -238,7 +238,6 @@ def test_a_request_line_that_is_none_is_no_fault(method: str, raw: str) -> None:
 )
 def test_a_digest_that_was_signed_must_still_be_one(digest: str) -> None:
     """Whoever has a key signs what they like."""
-
     key, target = SITE.keys["signature"], signatures.Target("POST", "localhost", "/posts")
     good = signatures.sign_request(key, target, sender="billing", subject="", digest=content_digest(BODY))
     parameters = good["Signature-Input"].removeprefix("link=")

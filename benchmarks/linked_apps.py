@@ -9,24 +9,20 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
-import io
 import random
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import cycle, repeat
+from itertools import repeat
 from pathlib import Path
-from time import perf_counter, thread_time, time
+from time import perf_counter, time
 from typing import Any
 
 from flask import Flask, g
-from sqlalchemy import insert
 
 from benchmarks.guards import (
     BATCH,
     Case,
-    Clock,
     _empty,
     _refuse_used,
     _start,

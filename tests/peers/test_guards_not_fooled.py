@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tests.peers.academy import Academy
     from tests.peers.linked import Linking
 
-pytestmark = pytest.mark.xdist_group("peers")
 JSON = {"Content-Type": "application/json"}
 
 

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.peers.signing_peers import Message, PeerKey, Signed, SigningPeer, digest_of
 
-pytestmark = pytest.mark.xdist_group("peers")
 
 KEYS = [
     PeerKey("blog/k1", bytes(range(64))),

@@ -91,8 +91,7 @@ class Incoming:
         Raises RivalCredentials if there is another credential as well, InvalidToken, MalformedRequest, TooLarge and
         Unavailable. What was found right counts once.
         """
-        known: Identity | None = request.environ.get(_SIGNED_BY)
-        if known is not None:  # two guards on one view: the nonce counts once
+        if (known := self._known()) is not None:  # two guards on one view: the nonce counts once
             return known
         received = read_signature(signature_input, request.headers.get("Signature"))
         if received is None:
@@ -124,8 +123,7 @@ class Incoming:
 
     def read_legacy(self, credential: str) -> Identity:
         """Who made a `Signature App=…` of the Django package. It covers neither path nor host, so apps opt in."""
-        known: Identity | None = request.environ.get(_SIGNED_BY)
-        if known is not None:
+        if (known := self._known()) is not None:
             return known
         fields = read_legacy(credential)
         app = self._app(fields.app, "legacy-signature")
@@ -152,8 +150,13 @@ class Incoming:
 
     def _remembered(self, app: AppRecord, claims: Mapping[str, Any]) -> Identity:
         identity = self._identity(app, "signature", claims)[0]
-        request.environ[_SIGNED_BY] = identity
+        request.environ[_SIGNED_BY] = (self, identity)
         return identity
+
+    def _known(self) -> Identity | None:
+        """Who signed this request, if we have found that already; not if another app has, which was asked before us."""
+        found, identity = request.environ.get(_SIGNED_BY, (None, None))
+        return identity if found is self else None
 
     def _app(self, slug: str, dialect: str) -> AppRecord:
         app = self._registry.find(slug)

@@ -96,8 +96,7 @@ class Incoming:
         """
         call = this_request()
         environ = call.environ
-        known: Identity | None = environ.get(_SIGNED_BY)
-        if known is not None:  # two guards on one view: the nonce counts once
+        if (known := self._known(environ)) is not None:  # two guards on one view: the nonce counts once
             return known
         received = read_signature(signature_input, environ.get("HTTP_SIGNATURE"))
         if received is None:
@@ -123,14 +122,14 @@ class Incoming:
         self._use_once(app, f"signature:{received.key_id}", received.nonce, until=until)
         said = {"app": app.facts.slug, "sub": subject or None, "aud": self._terms.name}
         claims = LinkClaims({**said, "iat": received.created, "exp": received.expires})
-        identity = environ[_SIGNED_BY] = self._identity(app, "signature", claims, subject=subject)
+        identity = self._identity(app, "signature", claims, subject=subject)
+        environ[_SIGNED_BY] = (self, identity)
         return identity
 
     def read_legacy(self, credential: str) -> Identity:
         """Who made a `Signature App=…` of the Django package. It covers neither path nor host, so apps opt in."""
         call = this_request()
-        known: Identity | None = call.environ.get(_SIGNED_BY)
-        if known is not None:
+        if (known := self._known(call.environ)) is not None:
             return known
         fields = read_legacy(credential)
         app = self._app(fields.app, "legacy-signature")
@@ -154,8 +153,14 @@ class Incoming:
         # Its "nonce" is the signature itself.
         self._use_once(app, "legacy", fields.mac, until=fields.closes())
         claims = LinkClaims({**claims, "aud": self._terms.name})
-        identity = call.environ[_SIGNED_BY] = self._identity(app, "signature", claims, subject=None)
+        identity = self._identity(app, "signature", claims, subject=None)
+        call.environ[_SIGNED_BY] = (self, identity)
         return identity
+
+    def _known(self, environ: Mapping[str, Any]) -> Identity | None:
+        """Who signed this request, if we have found that already; not if another app has, which was asked before us."""
+        found, identity = environ.get(_SIGNED_BY, (None, None))
+        return identity if found is self else None
 
     def _app(self, slug: str, dialect: str) -> AppRecord:
         app = self._registry.find(slug)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tests.peers.linked import Linked, Linking
 
 
-
 def run(pair: Pair, *words: str) -> str:
     """What `flask linked-auth …` prints."""
     done = pair.app.test_cli_runner().invoke(args=["linked-auth", *words], catch_exceptions=False)

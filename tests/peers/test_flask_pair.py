@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from tests.peers.academy import Academy
 
 
-
 def test_a_person_is_admitted_and_a_stranger_is_not(pair: Pair) -> None:
     ana = register(pair.app)
     for view in GUARDED:

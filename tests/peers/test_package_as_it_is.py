@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.peers.ear import Ear
 
 
-
 def _header(academy: Academy, app: dict[str, Any], subject: object = "") -> dict[str, str]:
     given = {"app": app["slug"], "aud": academy.name, "sub": str(subject)}
     return {"Authorization": forged.token(app["private_key"], "HS512", **given)}

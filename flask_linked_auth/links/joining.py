@@ -24,8 +24,9 @@ __all__ = ["join_person"]
 
 
 def join_person(app: str, user: Any) -> bool:
-    """Ask a linked app (its slug or client id) for the person with the verified address of `user` (a row, `g.user` or a key), and link them.
+    """Ask a linked app (its slug or client id) for the person with the verified address of `user`, and link them.
 
+    `user` is a row, `g.user` or a key.
     Whether that is done now: for an app whose row says `joins_by_email` only, and by the same rules as
     `people sync`; not for somebody who is linked already. It is committed when this returns. Raises ValueError for
     what is no person, and Unavailable.

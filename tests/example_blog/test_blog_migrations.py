@@ -37,7 +37,7 @@ def tables(app: Flask) -> set[str]:
 
 
 def test_up_and_down_and_up_again(empty_blog: Flask) -> None:
-    assert "0002" in run(empty_blog, "db", "upgrade")
+    assert "0003" in run(empty_blog, "db", "upgrade")
     assert tables(empty_blog) == TABLES
     join(empty_blog, "Ada").write()
     assert "0001" in run(empty_blog, "db", "downgrade", "base")

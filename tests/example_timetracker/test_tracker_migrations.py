@@ -40,7 +40,7 @@ def tables(app: Flask) -> set[str]:
 
 
 def test_up_and_down_and_up_again(empty_tracker: Flask) -> None:
-    assert "0001" in run(empty_tracker, "db", "upgrade")
+    assert "0002" in run(empty_tracker, "db", "upgrade")
     assert tables(empty_tracker) == TABLES
     ada = join(empty_tracker, "Ada")
     ada.track(ada.activity(), START)

@@ -130,12 +130,13 @@ def open_pair(name: str, folder: Path, auth: LinkedAuth | None = None, **setting
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             asked.append(Asked(self.command, self.path, int(code)))
 
-    app = make_pair(name, folder, auth, **settings)
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Noting)
+    server = make_server("127.0.0.1", 0, Flask("later"), threaded=True, request_handler=Noting)
+    address = f"http://127.0.0.1:{server.server_port}"
+    server.app = app = make_pair(name, folder, auth, **{"issuer": address, **settings})
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield Pair(app, f"http://127.0.0.1:{server.server_port}", asked)
+        yield Pair(app, address, asked)
     finally:
         server.shutdown()
         server.server_close()

@@ -29,13 +29,11 @@ def credential(header: str) -> dict[str, str]:
 
 
 @dataclass
-class Linked:
-    """Both services. `ours` signs our calls and `theirs` those of the site; for HMACs they are the same."""
+class Both:
+    """Both services, whoever has linked them."""
 
     academy: Academy
     pair: Pair
-    ours: LinkKey
-    theirs: LinkKey
 
     def do(self, deed: Callable[[Transaction, Any], Any]) -> Any:
         """Something with our row of the site, in a transaction."""
@@ -83,12 +81,6 @@ class Linked:
         else:
             self.do(lambda deed, row: keys.replace_key(deed, row, use, new, overlap=overlap))
 
-    def there(self, **values: Any) -> dict[str, Any]:
-        """Change the site's row of us, or make it; a key that is given empty is made anew."""
-        algorithm = self.ours.algorithm
-        given = {"app_url": self.pair.address, "webhook_url": f"{self.pair.address}/v1/auth/app/webhook"}
-        return self.academy.has_app(self.pair.name, algorithm, **{**given, **values})
-
     def called(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """The site's own client calls us: what came back."""
         answer = self.academy.calls(self.pair.name, method, path, **options)
@@ -109,6 +101,23 @@ class Linked:
                 return asyncio.run(later())
             with Service(self.academy.name, user, mode=mode) as there:
                 return there.request(method, path, **options)
+
+
+@dataclass
+class Linked(Both):
+    """Both of them, with keys that a test holds.
+
+    `ours` signs our calls and `theirs` those of the site; for HMACs they are the same.
+    """
+
+    ours: LinkKey
+    theirs: LinkKey
+
+    def there(self, **values: Any) -> dict[str, Any]:
+        """Change the site's row of us, or make it; a key that is given empty is made anew."""
+        algorithm = self.ours.algorithm
+        given = {"app_url": self.pair.address, "webhook_url": f"{self.pair.address}/v1/auth/app/webhook"}
+        return self.academy.has_app(self.pair.name, algorithm, **{**given, **values})
 
     def token(self, key: LinkKey | None = None, **claims: Any) -> dict[str, str]:
         """A JWT of the site's, made by hand: claims may be wrong, or `forged.ABSENT`."""

@@ -12,7 +12,6 @@ from tests.visitor import Visitor
 if TYPE_CHECKING:
     from tests.peers.linked import Linked, Linking
 
-pytestmark = pytest.mark.xdist_group("peers")
 PAGE = "/v1/auth/authorize/academy"
 
 

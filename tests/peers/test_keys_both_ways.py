@@ -18,7 +18,6 @@ from tests.peers.test_their_calls import refused, told
 if TYPE_CHECKING:
     from tests.peers.linked import Linked, Linking
 
-pytestmark = pytest.mark.xdist_group("peers")
 HOUR = 3600
 
 

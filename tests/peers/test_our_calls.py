@@ -13,7 +13,6 @@ from tests.peers.flask_pair import METHODS
 if TYPE_CHECKING:
     from tests.peers.linked import Linking
 
-pytestmark = pytest.mark.xdist_group("peers")
 VIEWS = ["function", "class", "async", "jwt"]
 
 

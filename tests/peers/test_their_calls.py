@@ -15,7 +15,6 @@ from tests.peers.linked import BOTH_WAYS
 if TYPE_CHECKING:
     from tests.peers.linked import Linked, Linking
 
-pytestmark = pytest.mark.xdist_group("peers")
 BY_TOKEN, BY_SIGNATURE = ["function", "async", "jwt"], ["function", "async", "signature", "async-signature"]
 
 

@@ -384,6 +384,12 @@ def crowd(folder: Path, size: int) -> list[Case]:
     ]
 
 
+def versions(rounds: int, *packages: str) -> str:
+    """What is measured with."""
+    of = [f"{package} {version(package)}" for package in packages]
+    return f"{', '.join([*of, f'Python {platform.python_version()}'])}; {rounds} rounds of {BATCH} requests"
+
+
 def show(title: str, costs: Sequence[Cost]) -> None:
     """Print one table in Markdown."""
     print(f"\n| {title} | decodes | middle half | at best | queries | Python calls | C calls |")
@@ -407,11 +413,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     rounds, million = (200, 10**5) if options.quick else (600, 10**6)
-    print(
-        f"PyJWT {version('pyjwt')}, Flask {version('flask')}, SQLAlchemy {version('sqlalchemy')},"
-        f" Flask-JWT-Extended {version('flask-jwt-extended')}, Python {platform.python_version()};"
-        f" medians of {rounds} rounds of {BATCH} requests"
-    )
+    print(versions(rounds, "pyjwt", "flask", "sqlalchemy", "flask-jwt-extended"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         database = options.database or f"sqlite:///{folder / 'bench.db'}"

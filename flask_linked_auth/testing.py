@@ -1,4 +1,4 @@
-"""For those who test with us: clients that are logged in, mail and events as lists, a clock that can be moved.
+"""For those who test with us: clients that are logged in, linked apps, mail and events as lists, a movable clock.
 
 A pytest plugin (every function is a fixture there, for the app of the fixture `app`), and plain functions for any
 other runner. All of it is refused unless `app.testing` is set. PYTEST_DONT_REWRITE: there is no assert in here.
@@ -9,12 +9,15 @@ from __future__ import annotations
 import pkgutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import timedelta
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from .testing_links import link_services, linked_app, service_client
+from .testing_state import context_of, key_in, person_meant, state_under_test
 
 # Loaded by pytest in every project of an environment: nothing else is imported before a fixture is used.
 if TYPE_CHECKING:
@@ -23,18 +26,27 @@ if TYPE_CHECKING:
 
     from .accounts.login import Tokens
     from .accounts.mail import Mail
+    from .links.outgoing import Mode
     from .state import State
 
 __all__ = [
     "Clock",
     "Event",
+    "LinkServices",
+    "LinkedApps",
+    "LiveServices",
     "LoginUser",
     "MakeUser",
+    "ServiceClients",
     "captured_events",
     "captured_mail",
+    "link_services",
+    "linked_app",
+    "live_services",
     "login_user",
     "make_user",
     "moving_clock",
+    "service_client",
 ]
 
 _DEVICE = "flask_linked_auth.testing"
@@ -45,30 +57,6 @@ class Event(NamedTuple):
 
     name: str
     facts: dict[str, Any]
-
-
-def _state(app: Flask) -> State:
-    """The extension's state. Raises RuntimeError outside testing: whoever can call this can be anybody."""
-    if not app.testing:
-        raise RuntimeError(
-            "flask_linked_auth.testing is refused here, because app.testing is False: it logs in anybody without a"
-            " password. Set TESTING = True in the configuration that your tests use, and nowhere else."
-        )
-    from .globals import state_of
-
-    return state_of(app)
-
-
-@contextmanager
-def _context(app: Flask) -> Iterator[None]:
-    """The app context that the test is in, so that its session and its uncommitted rows count; else a new one."""
-    from flask import current_app, has_app_context
-
-    if has_app_context() and current_app == app:
-        yield
-    else:
-        with app.app_context():
-            yield
 
 
 def login_user(
@@ -83,17 +71,17 @@ def login_user(
 
     Raises LookupError for nobody, ValueError for a person who is deactivated, RuntimeError outside testing.
     """
-    state = _state(app)
+    state = state_under_test(app)
     if cookie and scopes is not None:
         raise ValueError("Scopes narrow a token; the cookie of a browser has none.")
     if cookie and "cookie" not in state.readers:
         raise ValueError("Browser logins are off in this app: LINKED_AUTH_PAGES is False.")
     client = app.test_client()
-    with _context(app):
+    with context_of(app):
         if "accounts" not in state.parts:
             from .tokens.issuing import generate_token
 
-            token = generate_token(state, _key_in(user))
+            token = generate_token(state, key_in(user))
         else:
             tokens = _log_in(state, user, cookie=cookie)
             if tokens.cookie is not None:
@@ -111,39 +99,11 @@ def _log_in(state: State, user: Any, *, cookie: bool) -> Tokens:
     from .tokens.refresh import Device
     from .transactions import commit
 
-    user_id, device = _key_of(state, user), Device("127.0.0.1", _DEVICE)
-    return commit(state, lambda deed: start(deed, user_id, device=device, cookie=cookie))
-
-
-def _key_of(state: State, user: Any) -> Any:
-    from .accounts.login import credentials_of, find_credentials, normal_identifier
-    from .tokens.access import key_reader
-
-    database = state.database_in_use()
-    session, model, found = database.db.session(), database.rows.User, None
-    key = _key_in(user)
-    if isinstance(key, str):
-        found = find_credentials(session, model, normal_identifier(key), typed=key)
-        with suppress(ValueError):
-            key = key_reader(database.key_type)(key)
-    if found is None and isinstance(key, database.key_type):
-        found = credentials_of(session, model, key)
-    if found is None:
-        raise LookupError(f"There is nobody with the e-mail address, user name or id {key!r}.")
-    if not found.active:
+    user_id, active = person_meant(state, user)
+    if not active:
         raise ValueError("This person is deactivated, and could not log in.")
-    return found.user_id
-
-
-def _key_in(user: Any) -> Any:
-    if not hasattr(user, "__mapper__"):
-        return getattr(user, "id", user)  # of `g.user`
-    from sqlalchemy import inspect
-
-    identity = inspect(user).identity
-    if identity is None:
-        raise LookupError("This user is not in the database yet: add it to the session and commit first.")
-    return identity[0]
+    device = Device("127.0.0.1", _DEVICE)
+    return commit(state, lambda deed: start(deed, user_id, device=device, cookie=cookie))
 
 
 def _narrowed(state: State, token: str, scopes: Sequence[str]) -> str:
@@ -159,7 +119,7 @@ def _be_browser(app: Flask, client: FlaskClient, secret: str) -> None:
     from .accounts.browser import HEADER, cookie_name, csrf_token
 
     host = (app.config["SERVER_NAME"] or "localhost").partition(":")[0]
-    with _context(app):
+    with context_of(app):
         name = cookie_name()
     client.set_cookie(name, secret, domain=host, httponly=True, samesite="Lax")
     with app.test_request_context(headers={"Cookie": f"{name}={secret}"}):
@@ -173,14 +133,14 @@ def make_user(app: Flask, email: str, *, password: str | None = None, **columns:
     Hashing a password takes as long as LINKED_AUTH_BCRYPT_COST says. Raises Taken for an address or a user name
     in use, TypeError for a column that the model has not, RuntimeError outside testing.
     """
-    state = _state(app)
+    state = state_under_test(app)
     from .accounts.registration import register
     from .accounts.schemas import normal_email
     from .transactions import commit
 
     password_hash = "!" if password is None else state.parts["accounts"].hasher.hash(password)
     profile = {"email": normal_email(email), **columns}
-    with _context(app):
+    with context_of(app):
         user = commit(state, lambda deed: register(deed, profile, password_hash=password_hash))
         session = state.database_in_use().db.session()
         session.refresh(user)  # readable after this context as well
@@ -193,7 +153,7 @@ def captured_mail(app: Flask) -> Iterator[list[Mail]]:
 
     Under `app.testing` a mail is sent before the request that asks for it is answered.
     """
-    hooks: Any = _state(app).hooks  # of the LinkedAuth object, which may serve other apps too
+    hooks: Any = state_under_test(app).hooks  # of the LinkedAuth object, which may serve other apps too
     before, sent = hooks.get("mailer"), list["Mail"]()
 
     def capture(mail: Mail) -> Any:
@@ -215,7 +175,7 @@ def captured_mail(app: Flask) -> Iterator[list[Mail]]:
 @contextmanager
 def captured_events(app: Flask) -> Iterator[list[Event]]:
     """Every event that is told meanwhile (each is a signal as well), in order. Raises RuntimeError outside testing."""
-    _state(app)
+    state_under_test(app)
     from .signals import BY_EVENT
 
     told: list[Event] = []
@@ -231,6 +191,21 @@ def captured_events(app: Flask) -> Iterator[list[Event]]:
     finally:
         for signal, listens in listeners.items():
             signal.disconnect(listens, sender=app)
+
+
+def live_services(
+    services: Mapping[str, Flask | None], *, network: bool = False
+) -> AbstractContextManager[None]:
+    """Let calls of `Service` reach these apps, by their addresses, without a socket; None for one that is down.
+
+    A context manager. What is not named is refused with a RuntimeError; with `network` it goes where it would without
+    this. An app whose view raises answers 500, and the log says what was raised.
+
+    Raises RuntimeError outside testing, ValueError for what is no address, or when no app is named.
+    """
+    from .links.live import live_services as alive
+
+    return alive(services, network=network)
 
 
 class Clock:
@@ -290,7 +265,7 @@ def moving_clock(app: Flask) -> Iterator[Clock]:
     It goes on by itself, from the present moment; `advance` moves it. The host's own `time` and `datetime` stay as
     they are. Raises RuntimeError outside testing.
     """
-    _state(app)
+    state_under_test(app)
     _hand_out()
     try:
         yield _clock
@@ -314,6 +289,41 @@ class MakeUser(Protocol):
         """See the function `make_user`, without `app`."""
 
 
+class LinkedApps(Protocol):
+    """The type of the fixture `linked_app`."""
+
+    def __call__(self, slug: str, **terms: Any) -> Any:
+        """See the function `linked_app`, without `app`."""
+
+
+class ServiceClients(Protocol):
+    """The type of the fixture `service_client`."""
+
+    def __call__(
+        self,
+        slug: str,
+        user: Any = None,
+        *,
+        mode: Mode | None = None,
+        scopes: Collection[str] | None = None,
+    ) -> FlaskClient:
+        """See the function `service_client`, without `app`."""
+
+
+class LiveServices(Protocol):
+    """The type of the fixture `live_services`."""
+
+    def __call__(self, services: Mapping[str, Flask | None], *, network: bool = False) -> None:
+        """See the function `live_services`; it lasts until the end of the test."""
+
+
+class LinkServices(Protocol):
+    """The type of the fixture `link_services`."""
+
+    def __call__(self, one: Flask, other: Flask, **terms: Any) -> dict[str, Flask]:
+        """See the function `link_services`."""
+
+
 try:
     import pytest
 except ImportError:  # under another runner: the functions are all there is
@@ -323,7 +333,7 @@ else:
     @pytest.fixture(name="login_user")
     def _login_user(app: Flask) -> LoginUser:
         """`login_user(user, scopes=None, cookie=False)`: a client that acts as this user."""
-        _state(app)
+        state_under_test(app)
 
         def log_in(user: Any, *, scopes: Sequence[str] | None = None, cookie: bool = False) -> FlaskClient:
             return login_user(app, user, scopes=scopes, cookie=cookie)
@@ -333,7 +343,7 @@ else:
     @pytest.fixture(name="make_user")
     def _make_user(app: Flask) -> MakeUser:
         """`make_user(email, **columns)`: a person in the database, without a password."""
-        _state(app)
+        state_under_test(app)
 
         def make(email: str, *, password: str | None = None, **columns: Any) -> Any:
             return make_user(app, email, password=password, **columns)
@@ -357,3 +367,34 @@ else:
         """The extension's clock: `now()`, `advance(seconds)`."""
         with moving_clock(app) as clock:
             yield clock
+
+    @pytest.fixture(name="linked_app")
+    def _linked_app(app: Flask) -> LinkedApps:
+        """`linked_app(slug, scopes=(), needs_agreement=True, …)`: a linked app, with keys in both directions."""
+        state_under_test(app)
+        return lambda slug, **terms: linked_app(app, slug, **terms)
+
+    @pytest.fixture(name="service_client")
+    def _service_client(app: Flask) -> ServiceClients:
+        """`service_client(slug, user=None, mode=None, scopes=None)`: a client that calls as this linked app."""
+        state_under_test(app)
+
+        def make(slug: str, user: Any = None, **terms: Any) -> FlaskClient:
+            return service_client(app, slug, user=user, **terms)
+
+        return make
+
+    @pytest.fixture(name="live_services")
+    def _live_services() -> Iterator[LiveServices]:
+        """`live_services({address: app, …})`: until the end of the test, `Service` reaches these apps."""
+        with ExitStack() as stack:
+            yield lambda services, **more: stack.enter_context(live_services(services, **more))
+
+    @pytest.fixture(name="link_services")
+    def _link_services() -> LinkServices:
+        """`link_services(one, other)`: each is a linked app of the other; their addresses, for `live_services`."""
+
+        def link(one: Flask, other: Flask, **terms: Any) -> dict[str, Flask]:
+            return link_services(one, other, **terms)
+
+        return link

@@ -9,9 +9,9 @@ from time import time
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from flask import request
-
+from ..apps.grants import agreement_subject
 from ..errors import MalformedRequest, RivalCredentials, TooLarge
+from ..globals import this_request
 from ..identity import Identity, Verified
 from ..link_errors import (
     ForbiddenStrategy,
@@ -21,10 +21,13 @@ from ..link_errors import (
     WrongAppToken,
     WrongLegacyAppToken,
 )
+from .known import person_subject
 from .signatures import Target, authority_of, check_body, read_signature, verify_request
 from .wire import LinkClaims, form_of, legacy_body, read_legacy, read_link, verify_jwt, verify_legacy
 
 if TYPE_CHECKING:
+    from flask import Request
+
     from ..apps.grants import Grants
     from ..apps.registry import AppRecord, Registry
     from ..tokens.revocation import Feed
@@ -79,9 +82,11 @@ class Incoming:
                 max_lifetime=self._terms.max_lifetime,
             ),
         )
-        identity, depends = self._identity(app, "link", claims)
-        expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered)
-        return Verified(identity, expires, (), "", 0, since, depends)
+        identity = self._identity(app, "link", claims, subject=claims["sub"])
+        # Nobody tells when the end of a key comes; and a second, so that this very request is not too late.
+        key_ends = max(app.keys_change(now), now + 1)
+        expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered, key_ends)
+        return Verified(identity, expires, (), "", 0, since, _depends(app, identity))
 
     def read_signed(self, signature_input: str, has_rival: bool) -> Identity | None:
         """Who signed the request (RFC 9421), None if the signature is for others.
@@ -89,47 +94,48 @@ class Incoming:
         Raises RivalCredentials if there is another credential as well, InvalidToken, MalformedRequest, TooLarge and
         Unavailable. What was found right counts once.
         """
-        known: Identity | None = request.environ.get(_SIGNED_BY)
-        if known is not None:  # two guards on one view: the nonce counts once
+        call = this_request()
+        environ = call.environ
+        if (known := self._known(environ)) is not None:  # two guards on one view: the nonce counts once
             return known
-        received = read_signature(signature_input, request.headers.get("Signature"))
+        received = read_signature(signature_input, environ.get("HTTP_SIGNATURE"))
         if received is None:
             return None
         if has_rival:
             raise RivalCredentials("The request is signed and carries a token as well: send one of the two.")
         app = self._app(received.sender, "signature")
         now = time()
-        held = {each.key_id: each.key for each in app.accepted("signature_in", now)}
-        if received.key_id not in held:
-            if any(each.key_id == received.key_id for each in app.retired("signature_in", now)):
-                raise WrongLegacyAppToken("This key is not accepted any more.")
-            raise WrongAppToken("The request is signed by a key that this app does not have.")
-        subject, digest = request.headers.get("Linked-Subject"), request.headers.get("Content-Digest")
+        subject, digest = environ.get("HTTP_LINKED_SUBJECT"), environ.get("HTTP_CONTENT_DIGEST")
         verify_request(
             received,
-            held[received.key_id],
-            self._target(),
+            _key_named(app, received.key_id, now),
+            self._target(call),
             subject=subject,
             digest=digest,
             leeway=self._terms.leeway,
             now=now,
         )
-        check_body(digest, self._body(), declared=_has_body())
+        declared = _has_body(call)
+        if declared or digest is not None or environ.get("wsgi.input_terminated"):
+            check_body(digest, self._body(call), declared=declared)
         until = received.closes(self._terms.leeway)
         self._use_once(app, f"signature:{received.key_id}", received.nonce, until=until)
-        claims = _claims(app, subject, self._terms.name, received.created, received.expires)
-        return self._remembered(app, claims)
+        said = {"app": app.facts.slug, "sub": subject or None, "aud": self._terms.name}
+        claims = LinkClaims({**said, "iat": received.created, "exp": received.expires})
+        identity = self._identity(app, "signature", claims, subject=subject)
+        environ[_SIGNED_BY] = (self, identity)
+        return identity
 
     def read_legacy(self, credential: str) -> Identity:
         """Who made a `Signature App=…` of the Django package. It covers neither path nor host, so apps opt in."""
-        known: Identity | None = request.environ.get(_SIGNED_BY)
-        if known is not None:
+        call = this_request()
+        if (known := self._known(call.environ)) is not None:
             return known
         fields = read_legacy(credential)
         app = self._app(fields.app, "legacy-signature")
         try:
-            params = form_of(request.query_string.decode())
-            body = legacy_body(self._body(), request.headers.get("Content-Type", ""))
+            params = form_of(call.query_string.decode())
+            body = legacy_body(self._body(call), call.headers.get("Content-Type", ""))
         except ValueError:
             raise MalformedHeader("This kind of signature covers JSON and forms only.") from None
         claims = self._verified(
@@ -138,20 +144,23 @@ class Incoming:
             lambda keys: verify_legacy(
                 fields,
                 keys,
-                method=request.method,
+                method=call.method,
                 params=params,
                 body=body,
-                headers=dict(request.headers),
+                headers=dict(call.headers),
             ),
         )
         # Its "nonce" is the signature itself.
         self._use_once(app, "legacy", fields.mac, until=fields.closes())
-        return self._remembered(app, LinkClaims({**claims, "aud": self._terms.name}))
-
-    def _remembered(self, app: AppRecord, claims: Mapping[str, Any]) -> Identity:
-        identity = self._identity(app, "signature", claims)[0]
-        request.environ[_SIGNED_BY] = identity
+        claims = LinkClaims({**claims, "aud": self._terms.name})
+        identity = self._identity(app, "signature", claims, subject=None)
+        call.environ[_SIGNED_BY] = (self, identity)
         return identity
+
+    def _known(self, environ: Mapping[str, Any]) -> Identity | None:
+        """Who signed this request, if we have found that already; not if another app has, which was asked before us."""
+        found, identity = environ.get(_SIGNED_BY, (None, None))
+        return identity if found is self else None
 
     def _app(self, slug: str, dialect: str) -> AppRecord:
         app = self._registry.find(slug)
@@ -179,92 +188,111 @@ class Incoming:
             raise
 
     def _identity(
-        self, app: AppRecord, method: Literal["link", "signature"], claims: Mapping[str, Any]
-    ) -> tuple[Identity, tuple[str, ...]]:
-        """The identity with the scopes by now, and the subjects on which they depend."""
-        subject, depends = claims["sub"], app.depends
-        user_id = None
-        if subject:
-            user_id = self._people.find(app.id, subject)
-            depends += (f"person:{app.id}:{subject}",)
-        if user_id is not None:
-            depends += (f"agreement:{app.id}:{user_id}", f"user:{user_id}")
+        self,
+        app: AppRecord,
+        method: Literal["link", "signature"],
+        claims: Mapping[str, Any],
+        *,
+        subject: str | None,
+    ) -> Identity:
+        """The identity with the scopes by now."""
+        app_id = app.facts.id
+        user_id = self._people.find(app_id, subject) if subject else None
         scopes = self._grants.of(app, user_id, on_behalf=bool(subject))
-        identity = Identity(
+        return Identity(
             kind="app",
             method=method,
             user_id=user_id,
             claims=claims,
             scopes=scopes,
-            app_id=app.id,
+            app_id=app_id,
             authenticated_at=int(claims["iat"]),
             app=app.facts,
         )
-        return identity, depends
 
     def _use_once(self, app: AppRecord, key: str, nonce: str, *, until: float) -> None:
-        if not self._nonces.use(f"{app.id}:{key}", nonce, until=until):
+        if not self._nonces.use(f"{app.facts.id}:{key}", nonce, until=until):
             raise Replayed("This signed request came before.")
 
-    def _target(self) -> Target:
-        authority = _authority()
+    def _target(self, call: Request) -> Target:
+        environ = call.environ
+        authority = authority_of(environ.get("HTTP_HOST", ""), environ["wsgi.url_scheme"])
         if not self._terms.authorities(authority):
             # Signed for another service, and passed on to us by whom it was sent to.
             raise WrongAppToken("The request is signed for another host.")
-        path, _, query = _request_target().partition("?")
-        return Target(request.method, authority, path, query)
+        return Target(call.method, authority, *_path_and_query(environ))
 
-    def _body(self) -> bytes:
-        limit = self._terms.body_limit
-        if (request.content_length or 0) > limit:
+    def _body(self, call: Request) -> bytes:
+        limit, environ = self._terms.body_limit, call.environ
+        if (call.content_length or 0) > limit:
             raise TooLarge
-        environ = request.environ
-        if request.content_length is None and environ.get("wsgi.input_terminated"):
+        if call.content_length is None and environ.get("wsgi.input_terminated"):
             # Chunked, so it says nothing of its length: read no more than may be, and keep it for the view.
             body = environ["wsgi.input"].read(limit + 1)
             if len(body) > limit:
                 raise TooLarge
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
-            request.__dict__.pop("stream", None)
-        return request.get_data(cache=True)
+            call.__dict__.pop("stream", None)
+        return call.get_data(cache=True)
 
 
 _SIGNED_BY = "flask_linked_auth.signed_by"
 
 
-def _has_body() -> bool:
-    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+def _depends(app: AppRecord, identity: Identity) -> tuple[str, ...]:
+    """The subjects of the feed on which an identity, scopes included, depends."""
+    depends, subject, user_id = app.depends, identity.claims["sub"], identity.user_id
+    if subject:
+        depends += (f"person:{person_subject(app.id, subject)}",)
+    if user_id is not None:
+        depends += (f"agreement:{agreement_subject(app.id, user_id)}", f"user:{user_id}")
+    return depends
 
 
-def _claims(app: AppRecord, subject: str | None, name: str, created: int, expires: int) -> LinkClaims:
-    said = {"app": app.slug, "sub": subject or None, "aud": name, "iat": created, "exp": expires}
-    return LinkClaims(said)
+def _key_named(app: AppRecord, key_id: str, now: float) -> Any:
+    named = [held for held in app.keys.get("signature_in", ()) if held.key_id == key_id]
+    for held in named:
+        if held.is_accepted(now):
+            return held.key
+    if named:
+        raise WrongLegacyAppToken("This key is not accepted any more.")
+    raise WrongAppToken("The request is signed by a key that this app does not have.")
 
 
-def _authority() -> str:
-    """The Host header in lower case, without the port that its scheme has by default."""
-    return authority_of(request.environ.get("HTTP_HOST", ""), request.environ["wsgi.url_scheme"])
+def _has_body(call: Request) -> bool:
+    """Whether the request says that it has one."""
+    environ = call.environ
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        return True
+    return environ.get("CONTENT_LENGTH") not in _NO_LENGTH and bool(call.content_length)
 
 
-def _request_target() -> str:
+_NO_LENGTH = (None, "", "0")
+
+
+def _path_and_query(environ: Mapping[str, Any]) -> tuple[str, str]:
     """The path and query as they stood in the request line, in front of any proxy that the app knows of."""
-    environ = request.environ
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    path, _, query = raw.partition("?")
+    plain = path[:1] == "/" and path.isascii() and "%" not in path and not environ.get("SCRIPT_NAME")
+    if plain and path == environ.get("PATH_INFO"):
+        return path, query  # as nearly all are: there is only one way to write it
     if not raw.startswith("/") and "://" in raw:  # absolute form (RFC 9112 section 3.2.2)
-        parts = urlsplit(raw)
-        raw = f"{parts.path or '/'}?{parts.query}" if "?" in raw else parts.path or "/"
-    path, mark, query = raw.partition("?")
+        try:
+            parts = urlsplit(raw)
+        except ValueError:
+            raise MalformedRequest("The request line holds no address.") from None
+        path, query = parts.path or "/", parts.query
     script = environ.get("SCRIPT_NAME", "").encode("latin-1")
     inside = environ.get("PATH_INFO", "").encode("latin-1")
     decoded = unquote_to_bytes(path)
     if path and decoded == script + inside:
-        return path + mark + query
+        return path, query
     if path and decoded == inside:  # a proxy took the prefix off, and told of it
-        return quote(script, safe=_SAFE) + path + mark + query
+        return quote(script, safe=_SAFE) + path, query
     if b"%" in inside or b"/./" in inside or b"/../" in inside:
         raise MalformedRequest("The path can be written in several ways, so its signature cannot be checked.")
-    query = environ.get("QUERY_STRING", "")
-    return quote(script + inside, safe=_SAFE) + (f"?{query}" if query else "")
+    return quote(script + inside, safe=_SAFE), environ.get("QUERY_STRING", "")
 
 
 _SAFE = "/:@!$&'()*+,;=~-._"  # what a path may hold as it is (RFC 3986 section 3.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import random
 import threading
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,7 +73,8 @@ class DatabaseNonces:
     """In the database, in a transaction of its own: the request's may still be rolled back."""
 
     def __init__(self, database: Database) -> None:
-        self._database, self._count = database, 0
+        # Counted from anywhere, since a worker may not live for long enough to come round.
+        self._database, self._count = database, random.randrange(_PRUNE_EVERY)  # noqa: S311 - nothing secret
         self._alone = MemoryNonces()  # an in-memory database is of one process, which can remember by itself
 
     def use(self, key: str, nonce: str, *, until: float) -> bool:
@@ -94,7 +96,8 @@ class DatabaseNonces:
 
     def _prune(self, connection: Any) -> None:
         table = self._database.rows.UsedNonce.__table__
-        over = select(table.c.id).where(table.c.expires_at < int(time())).limit(_PRUNE_AT_MOST)
+        over = select(table.c.id).where(table.c.expires_at < int(time())).order_by(table.c.expires_at)
+        over = over.limit(_PRUNE_AT_MOST).with_for_update(skip_locked=True)  # two at once wait for neither
         connection.execute(delete(table).where(table.c.id.in_(list(connection.execute(over).scalars()))))
 
 

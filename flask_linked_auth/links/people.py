@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     from ..transactions import Transaction
     from .link import Link
 
-__all__ = ["Progress", "check_people", "link_person", "person_of", "sync_people", "unlink_person"]
+__all__ = [
+    "Progress",
+    "check_people",
+    "join_profiles",
+    "link_person",
+    "person_of",
+    "sync_people",
+    "unlink_person",
+]
 
 log = logging.getLogger("flask_linked_auth")
 
@@ -232,7 +240,7 @@ def sync_people(
         if not page.size or ids == before:  # the latter from a list that knows no offset
             return
         trusted = [each for each in page.profiles if trust_addresses or each.email_verified]
-        done = _patiently(state, partial(_join_all, app=app, profiles=trusted))
+        done = _patiently(state, partial(join_profiles, app=app, profiles=trusted))
         offset, before = offset + page.size, ids
         yield Progress(offset, page.size, done, page.total)
 
@@ -247,10 +255,15 @@ def _patiently(state: State, deed: Callable[[Transaction], int]) -> int:
     raise RuntimeError("Somebody else keeps linking the same people. Try again.")
 
 
-def _join_all(transaction: Transaction, *, app: AppRecord, profiles: Sequence[Profile]) -> int:
+def join_profiles(
+    transaction: Transaction, app: AppRecord, profiles: Sequence[Profile], *, only: Any | None = None
+) -> int:
+    """Link these people of an app to whoever of ours has their addresses, or to nobody but `only`; how many."""
     linked = _linked(transaction, app.id, [profile.external_id for profile in profiles])
     new = [profile for profile in profiles if profile.external_id not in linked]
     found = _joinable(transaction, app.id, new)
+    if only is not None:
+        found = {external_id: user_id for external_id, user_id in found.items() if user_id == only}
     for external_id, user_id in found.items():
         _add(transaction, app.id, user_id, external_id, status="healthy")
     return len(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from ..config import RATE_LIMITS
@@ -35,6 +35,12 @@ USE: dict[Dialect, str] = {"link": "link", "signature": "signature", "legacy-sig
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
+class _Made(NamedTuple):
+    app: AppRecord
+    link: Link
+    until: float  # Unix seconds: then another key may be the one that signs
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class LinksState:
     """The settings of this part, what identifies calls, and who is who."""
@@ -45,19 +51,21 @@ class LinksState:
     name: str
     issuer: str
     apps: AppsState
-    authorities: Callable[[str], bool]  # whether a host, with its port, is ours
+    hosts: set[str]  # those that are ours, with their ports
+    authorities: Callable[[str], bool]  # whether a host, with its port, is taken for ours
     throttle: Throttle
-    made: dict[str, tuple[AppRecord, Link]] = field(default_factory=dict)
+    made: dict[str, _Made] = field(default_factory=dict)
 
     def link_to(self, slug: str) -> Link:
         """How to call the linked app of this slug or client id. Raises AppNotFound, and Unavailable."""
         app = self.apps.registry.find(slug)
         if app is None:
             raise AppNotFound(f"There is no linked app {slug!r}.")
-        made = self.made.get(app.id)
-        if made is None or made[0] is not app:
-            made = self.made[app.id] = (app, link_of(app, me=self.name, issuer=self.issuer))
-        return made[1]
+        made, now = self.made.get(app.id), time()
+        if made is None or made.app is not app or made.until <= now:
+            link = link_of(app, me=self.name, issuer=self.issuer)
+            made = self.made[app.id] = _Made(app, link, app.keys_change(now))
+        return made.link
 
 
 def link_of(app: AppRecord, *, me: str, issuer: str) -> Link:
@@ -89,17 +97,20 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
     for dialect in USE.values():
         apps.registry.loaders[dialect] = load_key
     lifetime = float(state.tokens.access_lifetime)
+    hosts = _hosts(state.settings.issuer, settings)
     people = KnownPeople(database, feed, size=apps.settings.app_cache_size, lifetime=lifetime)
     terms = Terms(
         name=state.settings.name,
         leeway=state.settings.leeway,
         max_lifetime=settings.call_max_lifetime,
         remembered=state.tokens.access_lifetime,
-        authorities=_authorities(app, state.settings.issuer, settings),
+        authorities=_known(app, hosts),
         body_limit=settings.signed_body_limit,
     )
     nonces = nonce_store(settings.nonce_store, database)
-    accounts = state.parts.get("accounts")  # whose limits are those of the settings, and may be shared by processes
+    accounts = state.parts.get(
+        "accounts"
+    )  # whose limits are those of the settings, and may be shared by processes
     incoming = Incoming(terms, feed, registry=apps.registry, grants=apps.grants, people=people, nonces=nonces)
     memory = Verifier(incoming.read_link, feed, state.tokens.token_cache_size)
     state.readers["link"] = memory.identify
@@ -112,23 +123,30 @@ def set_up(app: Flask, state: State, settings: LinkSettings) -> LinksState:
         name=state.settings.name,
         issuer=state.settings.issuer,
         apps=apps,
+        hosts=hosts,
         authorities=terms.authorities,
         throttle=accounts.throttle if accounts else Throttle({"pairing": RATE_LIMITS["pairing"]}),
     )
 
 
-def _authorities(app: Flask, issuer: str, settings: LinkSettings) -> Callable[[str], bool]:
-    """Whether a signed request for this host is for us: that of the issuer, and those of the setting.
+def _hosts(issuer: str, settings: LinkSettings) -> set[str]:
+    """The host of the issuer, and those of the setting."""
+    parts = urlsplit(issuer)
+    return {authority_of(parts.netloc, parts.scheme), *settings.authorities}
+
+
+def _known(app: Flask, ours: set[str]) -> Callable[[str], bool]:
+    """Whether a signed request for this host is for us.
 
     A development server without an issuer is known by whatever port it was started on.
     """
-    parts = urlsplit(issuer)
-    ours = {authority_of(parts.netloc, parts.scheme), *settings.authorities}
     anywhere = (app.debug or app.testing) and "LINKED_AUTH_ISSUER" not in app.config
 
     def known(authority: str) -> bool:
+        if authority in ours or not anywhere:
+            return authority in ours
         host = authority.rpartition(":")[0] if authority[-1:].isdigit() and ":" in authority else authority
-        return authority in ours or (anywhere and host in _LOOPBACK)
+        return host in _LOOPBACK
 
     return known
 

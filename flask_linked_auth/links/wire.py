@@ -146,6 +146,9 @@ class LinkClaims(Claims):
 
     __slots__ = ()
 
+    def __init__(self, claims: Mapping[str, Any]) -> None:
+        self._claims = dict(claims)  # texts and numbers only, which cannot be changed
+
 
 def read_link(credential: str) -> tuple[str, str]:
     """The app and the token of what follows `Link ` in `Authorization`. Raises MalformedHeader and BadSchema."""

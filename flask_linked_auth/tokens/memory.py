@@ -27,9 +27,9 @@ class _Entry(Generic[V]):
 class Memory(Generic[K, V]):
     """What `read` found for a key, and on which subjects of the feed (`kind:subject`) that depends.
 
-    A change that is told while a value is being read makes it be read again, since the number of the feed is noted
-    before. `lifetime` is in seconds, and must not be longer than the feed remembers changes. The memory has two halves
-    of `size` / 2 entries; when the young one is full it becomes the old one.
+    A change that is told while a value is being read makes it be read again, since it is noted before how many the
+    feed has seen. `lifetime` is in seconds, and must not be longer than the feed remembers changes. The memory has two
+    halves of `size` / 2 entries; when the young one is full it becomes the old one.
     """
 
     def __init__(
@@ -41,10 +41,17 @@ class Memory(Generic[K, V]):
         self._old: dict[K, _Entry[V]] = {}
 
     def get(self, key: K) -> V:
-        """The value by now: whoever asks has let the feed keep up before. Raises what `read` does."""
+        """The value by now. Raises what `read` does, and Unavailable if nobody can tell what has changed."""
+        feed, now = self._feed, monotonic()
+        if now >= feed.due:
+            feed.refresh()
         entry = self._young.get(key) or self._old.get(key)
-        if entry is None or entry.until < monotonic() or self._feed.overtaken(entry.since, entry.depends):
-            since = self._feed.seen
+        if (
+            entry is None
+            or entry.until < now
+            or (entry.since < feed.seen and feed.overtaken(entry.since, entry.depends))
+        ):
+            since = feed.seen
             value, depends = self._read(key)
             entry = _Entry(value, depends, since, monotonic() + self._lifetime)
             if len(self._young) >= self._half:

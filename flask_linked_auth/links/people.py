@@ -94,8 +94,10 @@ def _adopted(transaction: Transaction, app: AppRecord, profile: Profile) -> Any 
         user_id = _joinable(transaction, app.id, [profile]).get(profile.external_id)
     if user_id is None:
         user_id = _made(transaction, app, profile)
-    if user_id is not None:
-        _add(transaction, app.id, user_id, profile.external_id, status="healthy")
+    if user_id is None:
+        # Whoever was free a moment ago may have been linked to this very one by a call at the same time.
+        return _linked(transaction, app.id, [profile.external_id]).get(profile.external_id)
+    _add(transaction, app.id, user_id, profile.external_id, status="healthy")
     return user_id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,6 +124,28 @@ def test_a_code_is_good_once(blog: Running, tracker: Running, tmp_path: Path) ->
     tracker.done("link", blog.address, "--code", code)
     with running("tracker", elsewhere) as thief:
         assert "unknown, expired or used" in thief.fails("link", blog.address, "--code", code)
+
+
+def test_of_two_at_once_one_is_linked(database_url: str, tmp_path: Path, tracker: Running) -> None:
+    elsewhere, said = tmp_path / "elsewhere", []
+    elsewhere.mkdir()
+    with running("blog", tmp_path, database=database_url) as blog, running("tracker", elsewhere) as twin:
+        code = invited(blog)
+        linking = [
+            threading.Thread(
+                target=lambda each=each: said.append(each.run("link", blog.address, "--code", code))
+            )
+            for each in (tracker, twin)
+        ]
+        for each in linking:
+            each.start()
+        for each in linking:
+            each.join()
+        assert sorted(each.exit_code for each in said) == [0, 1]
+        assert len(blog.rows("AppKey")) == 4
+        (winner,) = [service for service in (tracker, twin) if service.rows("AppKey")]
+        keys = [{(key.use[:4], key.key_id) for key in service.rows("AppKey")} for service in (blog, winner)]
+        assert keys[0] == keys[1]
 
 
 def test_an_expired_code_is_refused(blog: Running, tracker: Running) -> None:

@@ -12,8 +12,8 @@ import gc
 import random
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Callable, Sequence
+from itertools import cycle, repeat
 from pathlib import Path
 from time import perf_counter, time
 from typing import Any
@@ -60,8 +60,8 @@ def receiving(database: str, **config: Any) -> Flask:
     fill(app, users=1000)
     for algorithm in ("HS256", "EdDSA"):
         free, bound = f"free-{algorithm.lower()}", f"bound-{algorithm.lower()}"
-        linked_app(app, free, algorithm=algorithm, needs_agreement=False)  # type: ignore[arg-type]
-        linked_app(app, bound, algorithm=algorithm, scopes=["read:posts"])  # type: ignore[arg-type]
+        linked_app(app, free, algorithm=algorithm, needs_agreement=False)
+        linked_app(app, bound, algorithm=algorithm, scopes=["read:posts"])
     return app
 
 
@@ -80,9 +80,9 @@ class Signer:
         signed = self.link.sign("GET", f"{HOME}{path}", body=None, dialect=dialect, **more)
         return {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in signed.items()}
 
-    def many(self, path: str, count: int, dialect: Dialect = "link") -> Iterator[Headers]:
+    def many(self, path: str, count: int, dialect: Dialect = "link") -> list[Headers]:
         """So many calls, each signed for itself."""
-        return iter([self.headers(path, dialect) for _ in range(count)])
+        return [self.headers(path, dialect) for _ in range(count)]
 
 
 class Signed(Case):
@@ -95,17 +95,20 @@ class Signed(Case):
     def request(self) -> None:
         """One request. Raises RuntimeError unless it is answered with 200."""
         environ = self.environ.copy()
-        environ.update(next(self.tokens))  # type: ignore[call-overload]
+        environ.update(next(self.tokens))  # type: ignore[arg-type] # they are headers here
         answer = self.app.wsgi_app(environ, _start)
         b"".join(answer)
         answer.close()  # type: ignore[attr-defined]
 
 
-def case(name: str, app: Flask, path: str, headers: Iterator[Headers]) -> Signed:
-    """A guarded view over the open view of the same app, which is sent the headers of some call as well."""
-    some: Any = repeat(Signer(app, "free-hs256").headers("/open"))
-    every: Any = headers
-    return Signed(name, app, path, every, over=Signed("", app, "/open", some))
+def case(name: str, app: Flask, path: str, headers: Sequence[Headers]) -> Signed:
+    """A guarded view over the open view of the same app, to which the same headers are sent.
+
+    A single set of headers is sent again and again, of several each is sent to the guarded view once.
+    """
+    every: Any = iter(headers) if len(headers) > 1 else repeat(headers[0])
+    again: Any = cycle(headers[::-1])
+    return Signed(name, app, path, every, over=Signed("", app, "/open", again))
 
 
 def by_jwt(app: Flask, count: int) -> list[Case]:
@@ -114,8 +117,8 @@ def by_jwt(app: Flask, count: int) -> list[Case]:
     bound = Signer(app, "bound-hs256", user=7)
     seen, seen_for_person = plain.headers("/scope"), bound.headers("/scope")
     return [
-        case("JWT seen before", app, "/scope", repeat(seen)),
-        case("JWT seen before, agreement and mapped user", app, "/scope", repeat(seen_for_person)),
+        case("JWT seen before", app, "/scope", [seen]),
+        case("JWT seen before, agreement and mapped user", app, "/scope", [seen_for_person]),
         case("JWT at first sight, HS256", app, "/scope", plain.many("/scope", count)),
         case("JWT at first sight, EdDSA", app, "/scope", pair.many("/scope", count)),
         case(
@@ -144,9 +147,9 @@ def people(folder: Path, size: int, count: int) -> list[Case]:
     speaker = Signer(app, "free-hs256")
     with app.app_context():
         assert auth.rows is not None
+        app_id = app.extensions["linked_auth"].parts["apps"].registry.find("free-hs256").id
         columns = {"name": "", "password_hash": "-"}
         _write(auth.User, ({"id": n, "email": f"{n}@bench.example"} | columns for n in range(1001, size + 1)))
-        app_id = app.extensions["linked_auth"].parts["apps"].registry.find("free-hs256").id
         row = {"app_id": app_id, "status": "healthy", "created_at": int(time())}
         _write(
             auth.rows.LinkedPerson,
@@ -157,8 +160,8 @@ def people(folder: Path, size: int, count: int) -> list[Case]:
     of = f"{size:,} people"
     heads = [speaker.headers("/scope", subject=each) for each in ids]
     return [
-        case(f"JWT at first sight, person identified, {of}", app, "/scope", iter(heads[:count])),
-        case(f"the same and `g.get_user()`, {of}", app, "/person", iter(heads[count:])),
+        case(f"JWT at first sight, person identified, {of}", app, "/scope", heads[:count]),
+        case(f"the same and `g.get_user()`, {of}", app, "/person", heads[count:]),
     ]
 
 

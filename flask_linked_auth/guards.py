@@ -102,10 +102,9 @@ def identify(
     api_token = environ.get("HTTP_API_TOKEN")
     mode = None if admits is None else admits.mode
     if "HTTP_SIGNATURE_INPUT" in environ and admits is not None and admits.who == "scopes":
-        for signed in state.signature_readers:
-            identity = _identify_signed(environ["HTTP_SIGNATURE_INPUT"], signed, header or api_token, mode)
-            if identity is not None:
-                return identity
+        identity = _identify_signed(environ["HTTP_SIGNATURE_INPUT"], state, header or api_token, mode)
+        if identity is not None:
+            return identity
     if mode is not None:
         _check_mode(mode, "bearer" if api_token is not None else (header or "").partition(" ")[0].lower())
     if api_token is not None:
@@ -129,15 +128,17 @@ def identify(
     return reader(credential)
 
 
-def _identify_signed(
-    text: str, reader: Callable[[str, bool], Identity | None], rival: str | None, mode: str | None
-) -> Identity | None:
+def _identify_signed(text: str, state: State, rival: str | None, mode: str | None) -> Identity | None:
     """Who signed the request, or None: others sign too (a proxy, a robot), and their labels are not our business."""
     if mode == "jwt":
-        if rival is None:
+        if rival is None and state.signature_readers:
             raise ForbiddenSchema("This admits linked apps only, by %(mode)s.", values={"mode": mode})
         return None
-    return reader(text, rival is not None)
+    for reader in state.signature_readers:
+        identity = reader(text, rival is not None)
+        if identity is not None:
+            return identity
+    return None
 
 
 def _check_mode(mode: str, scheme: str) -> None:

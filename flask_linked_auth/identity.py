@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -112,9 +112,11 @@ def checked_scopes(scopes: object) -> tuple[str, ...]:
     return tuple(scopes)
 
 
-def lacking(wanted: Iterable[str], held: Collection[str], *, any_of: bool = False) -> tuple[str, ...]:
+def lacking(wanted: Collection[str], held: Collection[str], *, any_of: bool = False) -> tuple[str, ...]:
     """The scopes of `wanted` that `held` lacks; under `any_of` none if one is held, else all of them."""
+    if isinstance(held, frozenset) and held.issuperset(wanted):
+        return ()
     missing = tuple(each for each in wanted if each not in held)
-    if any_of and len(missing) < len(tuple(wanted)):
+    if any_of and len(missing) < len(wanted):
         return ()
     return missing

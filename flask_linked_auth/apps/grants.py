@@ -49,7 +49,7 @@ class Grants:
     """The agreements as a process knows them."""
 
     def __init__(self, database: Database, feed: Feed, *, size: int, lifetime: float) -> None:
-        self._database, self._feed = database, feed
+        self._database = database
         self._known: Memory[tuple[str, Any], Agreed | None] = Memory(
             feed, self._read, size=size, lifetime=lifetime
         )
@@ -64,7 +64,6 @@ class Grants:
 
     def agreed(self, app_id: str, user_id: Any) -> Agreed | None:
         """What this person agreed to for this app, None if nothing. Raises Unavailable."""
-        self._feed.keep_up()
         return self._known.get((app_id, user_id))
 
     def _read(self, key: tuple[str, Any]) -> tuple[Agreed | None, tuple[str, ...]]:

@@ -98,13 +98,12 @@ class Registry:
     """Looks linked apps up. `loaders` say, by dialect, what its keys are made into."""
 
     def __init__(self, database: Database, sealer: Sealer, feed: Feed, *, lifetime: float) -> None:
-        self._database, self._sealer, self._feed = database, sealer, feed
+        self._database, self._sealer = database, sealer
         self._known: Memory[str, AppRecord | None] = Memory(feed, self._read, size=_SIZE, lifetime=lifetime)
         self.loaders: dict[str, KeyLoader] = {}
 
     def find(self, name: str) -> AppRecord | None:
         """The active app with this slug or client id, or None. Raises Unavailable."""
-        self._feed.keep_up()
         return self._known.get(name)
 
     def _read(self, name: str) -> tuple[AppRecord | None, tuple[str, ...]]:

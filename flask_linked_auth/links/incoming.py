@@ -9,6 +9,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
+from ..apps.grants import agreement_subject
 from ..errors import MalformedRequest, RivalCredentials, TooLarge
 from ..globals import this_request
 from ..identity import Identity, Verified
@@ -20,6 +21,7 @@ from ..link_errors import (
     WrongAppToken,
     WrongLegacyAppToken,
 )
+from .known import person_subject
 from .signatures import Target, authority_of, check_body, read_signature, verify_request
 from .wire import LinkClaims, form_of, legacy_body, read_legacy, read_link, verify_jwt, verify_legacy
 
@@ -80,11 +82,11 @@ class Incoming:
                 max_lifetime=self._terms.max_lifetime,
             ),
         )
-        identity, depends = self._identity(app, "link", claims)
+        identity = self._identity(app, "link", claims, subject=claims["sub"])
         # Nobody tells when the end of a key comes; and a second, so that this very request is not too late.
         key_ends = max(app.keys_change(now), now + 1)
         expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered, key_ends)
-        return Verified(identity, expires, (), "", 0, since, depends)
+        return Verified(identity, expires, (), "", 0, since, _depends(app, identity))
 
     def read_signed(self, signature_input: str, has_rival: bool) -> Identity | None:
         """Who signed the request (RFC 9421), None if the signature is for others.
@@ -94,8 +96,7 @@ class Incoming:
         """
         call = this_request()
         environ = call.environ
-        known: Identity | None = environ.get(_SIGNED_BY)
-        if known is not None:  # two guards on one view: the nonce counts once
+        if (known := self._known(environ)) is not None:  # two guards on one view: the nonce counts once
             return known
         received = read_signature(signature_input, environ.get("HTTP_SIGNATURE"))
         if received is None:
@@ -114,17 +115,21 @@ class Incoming:
             leeway=self._terms.leeway,
             now=now,
         )
-        check_body(digest, self._body(call), declared=_has_body(call))
+        declared = _has_body(call)
+        if declared or digest is not None or environ.get("wsgi.input_terminated"):
+            check_body(digest, self._body(call), declared=declared)
         until = received.closes(self._terms.leeway)
         self._use_once(app, f"signature:{received.key_id}", received.nonce, until=until)
-        claims = _claims(app, subject, self._terms.name, received.created, received.expires)
-        return self._remembered(app, claims)
+        said = {"app": app.facts.slug, "sub": subject or None, "aud": self._terms.name}
+        claims = LinkClaims({**said, "iat": received.created, "exp": received.expires})
+        identity = self._identity(app, "signature", claims, subject=subject)
+        environ[_SIGNED_BY] = (self, identity)
+        return identity
 
     def read_legacy(self, credential: str) -> Identity:
         """Who made a `Signature App=…` of the Django package. It covers neither path nor host, so apps opt in."""
         call = this_request()
-        known: Identity | None = call.environ.get(_SIGNED_BY)
-        if known is not None:
+        if (known := self._known(call.environ)) is not None:
             return known
         fields = read_legacy(credential)
         app = self._app(fields.app, "legacy-signature")
@@ -147,12 +152,15 @@ class Incoming:
         )
         # Its "nonce" is the signature itself.
         self._use_once(app, "legacy", fields.mac, until=fields.closes())
-        return self._remembered(app, LinkClaims({**claims, "aud": self._terms.name}))
-
-    def _remembered(self, app: AppRecord, claims: Mapping[str, Any]) -> Identity:
-        identity = self._identity(app, "signature", claims)[0]
-        this_request().environ[_SIGNED_BY] = identity
+        claims = LinkClaims({**claims, "aud": self._terms.name})
+        identity = self._identity(app, "signature", claims, subject=None)
+        call.environ[_SIGNED_BY] = (self, identity)
         return identity
+
+    def _known(self, environ: Mapping[str, Any]) -> Identity | None:
+        """Who signed this request, if we have found that already; not if another app has, which was asked before us."""
+        found, identity = environ.get(_SIGNED_BY, (None, None))
+        return identity if found is self else None
 
     def _app(self, slug: str, dialect: str) -> AppRecord:
         app = self._registry.find(slug)
@@ -180,44 +188,42 @@ class Incoming:
             raise
 
     def _identity(
-        self, app: AppRecord, method: Literal["link", "signature"], claims: Mapping[str, Any]
-    ) -> tuple[Identity, tuple[str, ...]]:
-        """The identity with the scopes by now, and the subjects on which they depend."""
-        subject, depends = claims["sub"], app.depends
-        user_id = None
-        if subject:
-            user_id = self._people.find(app.id, subject)
-            depends += (f"person:{app.id}:{subject}",)
-        if user_id is not None:
-            depends += (f"agreement:{app.id}:{user_id}", f"user:{user_id}")
+        self,
+        app: AppRecord,
+        method: Literal["link", "signature"],
+        claims: Mapping[str, Any],
+        *,
+        subject: str | None,
+    ) -> Identity:
+        """The identity with the scopes by now."""
+        app_id = app.facts.id
+        user_id = self._people.find(app_id, subject) if subject else None
         scopes = self._grants.of(app, user_id, on_behalf=bool(subject))
-        identity = Identity(
+        return Identity(
             kind="app",
             method=method,
             user_id=user_id,
             claims=claims,
             scopes=scopes,
-            app_id=app.id,
+            app_id=app_id,
             authenticated_at=int(claims["iat"]),
             app=app.facts,
         )
-        return identity, depends
 
     def _use_once(self, app: AppRecord, key: str, nonce: str, *, until: float) -> None:
-        if not self._nonces.use(f"{app.id}:{key}", nonce, until=until):
+        if not self._nonces.use(f"{app.facts.id}:{key}", nonce, until=until):
             raise Replayed("This signed request came before.")
 
     def _target(self, call: Request) -> Target:
-        authority = _authority(call.environ)
+        environ = call.environ
+        authority = authority_of(environ.get("HTTP_HOST", ""), environ["wsgi.url_scheme"])
         if not self._terms.authorities(authority):
             # Signed for another service, and passed on to us by whom it was sent to.
             raise WrongAppToken("The request is signed for another host.")
-        return Target(call.method, authority, *_path_and_query(call.environ))
+        return Target(call.method, authority, *_path_and_query(environ))
 
     def _body(self, call: Request) -> bytes:
         limit, environ = self._terms.body_limit, call.environ
-        if not environ.get("wsgi.input_terminated") and not _has_body(call):
-            return b""
         if (call.content_length or 0) > limit:
             raise TooLarge
         if call.content_length is None and environ.get("wsgi.input_terminated"):
@@ -231,6 +237,16 @@ class Incoming:
 
 
 _SIGNED_BY = "flask_linked_auth.signed_by"
+
+
+def _depends(app: AppRecord, identity: Identity) -> tuple[str, ...]:
+    """The subjects of the feed on which an identity, scopes included, depends."""
+    depends, subject, user_id = app.depends, identity.claims["sub"], identity.user_id
+    if subject:
+        depends += (f"person:{person_subject(app.id, subject)}",)
+    if user_id is not None:
+        depends += (f"agreement:{agreement_subject(app.id, user_id)}", f"user:{user_id}")
+    return depends
 
 
 def _key_named(app: AppRecord, key_id: str, now: float) -> Any:
@@ -252,16 +268,6 @@ def _has_body(call: Request) -> bool:
 
 
 _NO_LENGTH = (None, "", "0")
-
-
-def _claims(app: AppRecord, subject: str | None, name: str, created: int, expires: int) -> LinkClaims:
-    said = {"app": app.slug, "sub": subject or None, "aud": name, "iat": created, "exp": expires}
-    return LinkClaims(said)
-
-
-def _authority(environ: Mapping[str, Any]) -> str:
-    """The Host header in lower case, without the port that its scheme has by default."""
-    return authority_of(environ.get("HTTP_HOST", ""), environ["wsgi.url_scheme"])
 
 
 def _path_and_query(environ: Mapping[str, Any]) -> tuple[str, str]:

@@ -32,7 +32,7 @@ class KnownPeople:
     """The table of linked people as a process knows it; looked up by an index, once, until it changes."""
 
     def __init__(self, database: Database, feed: Feed, *, size: int, lifetime: float) -> None:
-        self._database, self._feed = database, feed
+        self._database = database
         self._known: Memory[tuple[str, str], _Known | None] = Memory(
             feed, self._read, size=size, lifetime=lifetime
         )
@@ -42,7 +42,6 @@ class KnownPeople:
 
         Raises UnknownUser for one who was deactivated, and Unavailable.
         """
-        self._feed.keep_up()
         known = self._known.get((app_id, external_id))
         if known is None:
             return None

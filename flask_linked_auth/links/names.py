@@ -25,7 +25,7 @@ def check_slug(text: str) -> str:
 
 def is_subject(text: object) -> bool:
     """Whether it is a person's id as text: visible ASCII, a number in its one usual form, or "" for nobody."""
-    return isinstance(text, str) and _subject(text) is not None
+    return text == "" or (isinstance(text, str) and _subject(text) is not None)
 
 
 def check_subject(text: str) -> str:

@@ -41,10 +41,17 @@ class Memory(Generic[K, V]):
         self._old: dict[K, _Entry[V]] = {}
 
     def get(self, key: K) -> V:
-        """The value by now: whoever asks has let the feed keep up before. Raises what `read` does."""
+        """The value by now. Raises what `read` does, and Unavailable if nobody can tell what has changed."""
+        feed, now = self._feed, monotonic()
+        if now >= feed.due:
+            feed.refresh()
         entry = self._young.get(key) or self._old.get(key)
-        if entry is None or entry.until < monotonic() or self._feed.overtaken(entry.since, entry.depends):
-            since = self._feed.seen
+        if (
+            entry is None
+            or entry.until < now
+            or (entry.since < feed.seen and feed.overtaken(entry.since, entry.depends))
+        ):
+            since = feed.seen
             value, depends = self._read(key)
             entry = _Entry(value, depends, since, monotonic() + self._lifetime)
             if len(self._young) >= self._half:

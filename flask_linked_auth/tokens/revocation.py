@@ -86,7 +86,7 @@ class Feed:
             # Once it has lapsed it may have been pruned, and new tokens start from 0 again.
             if known is not None and known[0] > entry.generation and known[1] >= time():
                 raise RevokedToken("This person's logins have ended.")
-        if entry.depends and self.overtaken(entry.since, entry.depends):
+        if entry.since < self.seen and entry.depends and self.overtaken(entry.since, entry.depends):
             return True
         return keys != self._keys
 
@@ -96,18 +96,8 @@ class Feed:
         Not by the numbers of the feed: what another process has changed may be heard of after an own change with a
         higher number, and what was read between the two would be kept.
         """
-        if since >= self.seen:
-            return False
-        for each in depends:
-            known = self._changed.get(each)
-            if known is not None and known[0] > since:
-                return True
-        return False
-
-    def keep_up(self) -> None:
-        """Ask for what is new, if it is time. Raises Unavailable if nobody can tell."""
-        if monotonic() >= self.due:
-            self.refresh()
+        changed = self._changed
+        return any((known := changed.get(each)) is not None and known[0] > since for each in depends)
 
     def refresh(self) -> None:
         """Ask for what is new. One thread asks; the others wait only if the last answer is too old to go on with."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tests.peers.flask_pair import Pair
     from tests.peers.linked import Linked, Linking
 
-pytestmark = pytest.mark.xdist_group("peers")
-
 
 def run(pair: Pair, *words: str) -> str:
     """What `flask linked-auth …` prints."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tests.peers.linked import Linked, Linking
     from tests.tiny import Person
 
-pytestmark = pytest.mark.xdist_group("peers")
 WHO = "/posts/function?get_user=1"
 WHO_ASYNC = "/posts/async?get_user=1"
 

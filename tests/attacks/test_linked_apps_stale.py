@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -118,3 +120,28 @@ def test_a_person_who_may_come_back_is_spoken_for_again() -> None:
     for command, status in (("deactivate", 401), ("activate", 200)):
         assert run(args=["linked-auth", "user", command, "ana@example.com"]).exit_code == 0
         assert _read(app, _token(pair, "77")) == status
+
+
+def test_what_was_switched_off_stays_so_while_many_read(tmp_path: Path) -> None:
+    """A reader that is slow must not put back what it read before."""
+    app = _process(f"sqlite:///{tmp_path / 'site.db'}")
+    pair, over = link(app), threading.Event()
+    tokens = [_token(pair) for _ in range(3)]
+
+    def hammer() -> None:
+        while not over.is_set():
+            _read(app, random.choice(tokens))
+            time.sleep(0.01)
+
+    threads = [threading.Thread(target=hammer, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for step in range(8):
+            pair.change(active=bool(step % 2))
+            seen = [_read(app, random.choice([*tokens, _token(pair)])) for _ in range(3)]
+            assert set(seen) == {200 if step % 2 else 401}, step
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(30)

@@ -28,7 +28,7 @@ from tests.peers.linked import BOTH_WAYS, Linked, link
 from tests.peers.test_their_calls import refused, told
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import requests
@@ -50,16 +50,22 @@ def signed(linked: Linked, key: LinkKey, path: str, **options: Any) -> dict[str,
     return there.sign("GET", linked.pair.address + path, body=None, **options)
 
 
+@pytest.fixture(scope="module")
+def house(academy: Academy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linked]:
+    """Both of them, for the tests that change nothing."""
+    with open_pair("house", tmp_path_factory.mktemp("house")) as pair:
+        yield link(academy, pair, accepts=BOTH_WAYS, there={})
+
+
 # Replay.
 
 
-def test_an_old_signature_counts_once(linking: Linking) -> None:
-    linked = linking(accepts=BOTH_WAYS)
-    headers = linked.signature()
-    assert outcome(linked.pair.ask("GET", "/posts/function", headers)) == (200, "")
+def test_an_old_signature_counts_once(house: Linked) -> None:
+    headers = house.signature()
+    assert outcome(house.pair.ask("GET", "/posts/function", headers)) == (200, "")
     # It covers neither path nor host: whoever has seen it could go elsewhere with it.
     for path in ("/posts/function", "/posts/async", "/posts/signature", "/v1/auth/app/user/"):
-        assert outcome(linked.pair.ask("GET", path, headers)) == (401, "replayed")
+        assert outcome(house.pair.ask("GET", path, headers)) == (401, "replayed")
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "EdDSA"])
@@ -98,37 +104,33 @@ def test_the_signature_is_checked_before_the_scopes(linking: Linking) -> None:
         assert outcome(linked.pair.ask("GET", path, headers)) == (403, "forbidden-scope")
 
 
-def test_an_app_does_not_speak_for_another(linking: Linking) -> None:
-    linked = linking()
-    linked.knows(linked.person(), 41)
-    with linked.pair.app.app_context():
-        linked.do(lambda deed, row: changes.register_app(deed, "victim", needs_agreement=False))
+def test_an_app_does_not_speak_for_another(house: Linked) -> None:
+    house.knows(house.person(), 41)
+    house.do(lambda deed, row: changes.register_app(deed, "victim", needs_agreement=False))
     for app in ("victim", "victim__gte", "academy__gte"):
-        said = outcome(linked.pair.ask("GET", "/posts/function", linked.token(app=app, sub="41")))
+        said = outcome(house.pair.ask("GET", "/posts/function", house.token(app=app, sub="41")))
         assert said == (401, "wrong-app-token")
-        said = outcome(linked.pair.ask("GET", "/posts/function", linked.token(app=app, said=app, sub="41")))
+        said = outcome(house.pair.ask("GET", "/posts/function", house.token(app=app, said=app, sub="41")))
         assert said == (401, "wrong-app-token" if app == "victim" else "app-not-found")
 
 
-def test_a_token_for_ten_years_is_refused(linked: Linked) -> None:
-    headers = linked.token(exp=time.time() + 10 * 365 * 86400)
-    assert outcome(linked.pair.ask("GET", "/posts/function", headers)) == (401, "bad-timestamp")
+def test_a_token_for_ten_years_is_refused(house: Linked) -> None:
+    headers = house.token(exp=time.time() + 10 * 365 * 86400)
+    assert outcome(house.pair.ask("GET", "/posts/function", headers)) == (401, "bad-timestamp")
 
 
-def test_a_string_that_reads_like_an_object_is_no_object(linking: Linking) -> None:
-    linked = linking(accepts=BOTH_WAYS)
-    headers = linked.signature(method="POST", body="{'a': 1}")
-    answer = linked.pair.ask("POST", "/posts/signature", headers | JSON, data=json.dumps("{'a': 1}"))
+def test_a_string_that_reads_like_an_object_is_no_object(house: Linked) -> None:
+    headers = house.signature(method="POST", body="{'a': 1}")
+    answer = house.pair.ask("POST", "/posts/signature", headers | JSON, data=json.dumps("{'a': 1}"))
     assert outcome(answer) == (401, "authorization-header-malformed")
-    assert outcome(linked.pair.ask("POST", "/posts/signature", headers, json={"a": 1})) == (200, "")
+    assert outcome(house.pair.ask("POST", "/posts/signature", headers, json={"a": 1})) == (200, "")
 
 
-def test_a_header_that_was_not_signed_does_not_pass_for_signed(linking: Linking) -> None:
-    linked = linking(accepts=BOTH_WAYS)
+def test_a_header_that_was_not_signed_does_not_pass_for_signed(house: Linked) -> None:
     covered, sent = "{'X-Role': 'reader'}", {"X-Role": "reader"}
     for names, status in (("X-Role-Of-Admin", 401), ("", 401), ("X-Role", 200)):
-        headers = linked.signature(headers=covered, signed_headers=names)
-        assert linked.pair.ask("GET", "/posts/signature", headers | sent).status_code == status
+        headers = house.signature(headers=covered, signed_headers=names)
+        assert house.pair.ask("GET", "/posts/signature", headers | sent).status_code == status
 
 
 # Odd claims.
@@ -165,13 +167,6 @@ ODD: dict[str, Mapping[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def house(academy: Academy, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Both of them, for tests that change nothing."""
-    with open_pair("house", tmp_path_factory.mktemp("house")) as pair:
-        yield link(academy, pair, there={})
-
-
 @pytest.mark.parametrize("name", ODD)
 def test_odd_claims_are_refused_and_no_server_error(house: Linked, name: str) -> None:
     headers = house.token(**ODD[name])
@@ -192,12 +187,11 @@ def test_a_subject_that_is_no_number_of_theirs_is_nobody(house: Linked, sub: str
 # What views are given.
 
 
-def test_no_view_is_given_a_key(linking: Linking) -> None:
-    linked = linking(accepts=BOTH_WAYS)
+def test_no_view_is_given_a_key(house: Linked) -> None:
     for mode in (None, "signature"):
-        answer = linked.called("GET", "/posts/given", mode=mode)
+        answer = house.called("GET", "/posts/given", mode=mode)
         assert json.loads(answer["body"])["app"]["slug"] == "academy"
-        secret = linked.theirs.private_hex()
+        secret = house.theirs.private_hex()
         for text in (secret, repr(bytes.fromhex(secret)), "private", "secret", "signing"):
             assert text not in answer["body"]
 

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_linked_auth import Service
-from flask_linked_auth.apps import changes
 from flask_linked_auth.apps.keys import retire_keys
 from flask_linked_auth.links.keys import ALGORITHMS, LinkKey, generate_key, key_from_hex
 from flask_linked_auth.links.link import Link
-from tests.faults.lab import wait_until
 from tests.peers.linked import BOTH_WAYS
 from tests.peers.test_their_calls import refused, told
 
@@ -75,13 +72,12 @@ def test_after_the_overlap_the_former_key_is_told_from_a_wrong_one(linking: Link
     assert _status(linked, "/posts/function", linked.token(generate_key("HS512"))) == (401, "wrong-app-token")
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_both_keys_sign_requests_of_our_own_profile(linking: Linking, algorithm: Any) -> None:
+def test_every_key_signs_requests_of_our_own_profile(linking: Linking) -> None:
     linked = linking(accepts=["signature"])
-    old, new = generate_key(algorithm), generate_key(algorithm)
-    linked.add_key("signature_in", old.public() if algorithm == "EdDSA" else old)
-    linked.add_key("signature_in", new.public() if algorithm == "EdDSA" else new, overlap=HOUR)
-    for key in (old, new):
+    every = [generate_key(algorithm) for algorithm in ALGORITHMS]
+    for key in every:
+        linked.add_key("signature_in", key.public() if key.algorithm == "EdDSA" else key, overlap=HOUR)
+    for key in every:
         there = Link("academy", linked.pair.name, linked.pair.address, key, dialect="signature")
         for view in ("function", "signature", "async-signature"):
             headers = there.sign("GET", f"{linked.pair.address}/posts/{view}", body=None)
@@ -114,32 +110,3 @@ def test_we_replace_our_key_while_we_sign(linked: Linked) -> None:
     linked.add_key("legacy_out", new, overlap=HOUR)
     for how in ("sync", "async"):
         assert linked.calls("GET", "/posts/signature", mode="signature", how=how).status_code == 200
-
-
-def test_a_token_that_was_seen_ends_with_its_key(linked: Linked) -> None:
-    """Nothing is changed at that moment, so nothing is told to the processes that remember the token."""
-    held = linked.token()
-    linked.do(lambda deed, row: retire_keys(deed, row, "link_in", after=2))
-    assert _status(linked, "/posts/function", held) == (200, "")
-    wait_until(lambda: _status(linked, "/posts/function", held) != (200, ""), 4)
-    assert _status(linked, "/posts/function", held) == (401, "wrong-legacy-app-token")
-
-
-def test_a_key_signs_from_its_moment_on(linked: Linked) -> None:
-    """Its moment is set by whatever machine stored it, whose clock may be ahead of the one that signs."""
-    new = generate_key("HS512")
-    linked.add_key("link_out", new)
-
-    def later(deed: Any, row: Any) -> None:
-        key = deed.rows.AppKey
-        deed.session.query(key).filter_by(app_id=row.id, key_id=new.id).update({"active_from": deed.now + 2})
-        changes.change_app(deed, row)
-
-    linked.do(later)
-
-    def signing() -> LinkKey:
-        with linked.pair.app.app_context(), Service("academy") as there:
-            return there.link.key_for("link")
-
-    assert signing().id == linked.ours.id
-    wait_until(lambda: signing().id == new.id, 4)

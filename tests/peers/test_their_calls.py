@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode
@@ -33,13 +34,12 @@ def refused(answer: dict[str, Any], status: int, slug: str) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.parametrize("how", ["sync", "async"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_its_token_opens_our_views(linking: Linking, algorithm: str, how: str) -> None:
+def test_its_token_opens_our_views(linking: Linking, algorithm: str) -> None:
     linked = linking(algorithm)
     ana = linked.person()
     linked.knows(ana, 41)
-    for user in (None, 41):
+    for user, how in itertools.product([None, 41], ["sync", "async"]):
         for view, method in zip([*BY_TOKEN, "function", "async"], METHODS, strict=True):
             sent: dict[str, Any] = {} if method == "GET" else {"json": {"a": [1, "é"]}}
             answer = linked.called(
@@ -55,7 +55,7 @@ def test_its_token_opens_our_views(linking: Linking, algorithm: str, how: str) -
                 "params": {"get_user": ["1"], "q": ["ä b"]},
                 "data": sent.get("json"),
             }
-    refused(linked.called("GET", "/posts/signature", how=how), 401, "authorization-header-forbidden-schema")
+    refused(linked.called("GET", "/posts/signature"), 401, "authorization-header-forbidden-schema")
 
 
 #: Method, what its client was given, and the body that the view is to get.
@@ -73,13 +73,11 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("how", ["sync", "async"])
 @pytest.mark.parametrize("algorithm", ["HS256", "HS512"])
-def test_its_signature_opens_our_views_where_the_row_allows_it(
-    linking: Linking, algorithm: str, how: str
-) -> None:
+def test_its_signature_opens_our_views_where_the_row_allows_it(linking: Linking, algorithm: str) -> None:
     linked = linking(algorithm, accepts=BOTH_WAYS)
-    for number, (method, given) in enumerate(CALLS.values()):
+    calls = itertools.product(["sync", "async"], CALLS.values())
+    for number, (how, (method, given)) in enumerate(calls):
         view = BY_SIGNATURE[number % len(BY_SIGNATURE)]
         found = told(linked.called(method, f"/posts/{view}", how=how, mode="signature", **given))
         assert (found["app"], found["sub"], found["user"]) == ("academy", None, None)
@@ -87,7 +85,7 @@ def test_its_signature_opens_our_views_where_the_row_allows_it(
         assert found["params"] == parse_qs(urlencode(given.get("params", {}), doseq=True))
         assert found["data"] == given.get("json")
     refused(
-        linked.called("GET", "/posts/jwt", how=how, mode="signature"),
+        linked.called("GET", "/posts/jwt", mode="signature"),
         401,
         "authorization-header-forbidden-schema",
     )

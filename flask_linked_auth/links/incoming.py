@@ -103,8 +103,7 @@ class Incoming:
             return None
         if has_rival:
             raise RivalCredentials("The request is signed and carries a token as well: send one of the two.")
-        app = self._app(received.sender, "signature")
-        now = time()
+        app, now, terms = self._app(received.sender, "signature"), time(), self._terms
         subject, digest = environ.get("HTTP_LINKED_SUBJECT"), environ.get("HTTP_CONTENT_DIGEST")
         verify_request(
             received,
@@ -112,15 +111,15 @@ class Incoming:
             self._target(call),
             subject=subject,
             digest=digest,
-            leeway=self._terms.leeway,
+            leeway=terms.leeway,
             now=now,
         )
         declared = _has_body(call)
         if declared or digest is not None or environ.get("wsgi.input_terminated"):
             check_body(digest, self._body(call), declared=declared)
-        until = received.closes(self._terms.leeway)
+        until = received.closes(terms.leeway)
         self._use_once(app, f"signature:{received.key_id}", received.nonce, until=until)
-        said = {"app": app.facts.slug, "sub": subject or None, "aud": self._terms.name}
+        said = {"app": app.facts.slug, "sub": subject or None, "aud": terms.name}
         claims = LinkClaims({**said, "iat": received.created, "exp": received.expires})
         identity = self._identity(app, "signature", claims, subject=subject)
         environ[_SIGNED_BY] = (self, identity)
@@ -250,11 +249,13 @@ def _depends(app: AppRecord, identity: Identity) -> tuple[str, ...]:
 
 
 def _key_named(app: AppRecord, key_id: str, now: float) -> Any:
-    named = [held for held in app.keys.get("signature_in", ()) if held.key_id == key_id]
-    for held in named:
-        if held.is_accepted(now):
-            return held.key
-    if named:
+    former = False
+    for held in app.keys.get("signature_in", ()):
+        if held.key_id == key_id:
+            if held.is_accepted(now):
+                return held.key
+            former = True
+    if former:
         raise WrongLegacyAppToken("This key is not accepted any more.")
     raise WrongAppToken("The request is signed by a key that this app does not have.")
 

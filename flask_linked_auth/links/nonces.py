@@ -25,6 +25,7 @@ log = logging.getLogger("flask_linked_auth")
 
 _PRUNE_EVERY = 256
 _PRUNE_AT_MOST = 1000
+_LONGER = 60  # seconds: a host whose clock is behind admits a signature when it is over for the others
 
 
 class NonceStore(Protocol):
@@ -87,7 +88,9 @@ class DatabaseNonces:
                 self._count += 1
                 if self._count % _PRUNE_EVERY == 0:
                     self._prune(connection)
-                connection.execute(insert(table).values(id=_name(key, nonce), expires_at=int(until) + 1))
+                connection.execute(
+                    insert(table).values(id=_name(key, nonce), expires_at=int(until) + _LONGER)
+                )
         except IntegrityError:
             return False
         except SQLAlchemyError as error:
@@ -122,7 +125,7 @@ class RedisNonces:
 
     def use(self, key: str, nonce: str, *, until: float) -> bool:
         """As NonceStore says."""
-        lasts = max(1, int(until - time()) + 1)
+        lasts = max(1, int(until - time()) + _LONGER)
         try:
             return bool(self._redis.set(f"linked-auth:nonce:{_name(key, nonce)}", 1, nx=True, ex=lasts))
         except self._errors as error:

@@ -286,3 +286,15 @@ def test_a_body_that_was_read_before_the_guard_does_not_pass_unread(kind: str) -
             refused(answer, 401, "wrong-app-token")
         else:
             assert answer.data == good
+
+
+def test_a_number_that_is_too_large_is_nobody(database_url: str) -> None:
+    """Whatever the database says of it (security.md J08)."""
+    app = _site(database=database_url)
+    pair = link(app)
+    register(app)
+    for number in (2**31, 2**63 - 1, 2**63, 10**200):
+        assert pair.get(f"/v1/auth/app/user?id={number}").get_json() == []
+        refused(pair.get(f"/v1/auth/app/user/{number}"), 404, "user-not-found")
+        assert pair.get("/posts", subject=str(number)).status_code == 200
+    assert len(pair.get("/v1/auth/app/user?id=1").get_json()) == 1

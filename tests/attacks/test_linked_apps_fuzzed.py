@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 DIALECTS: Any = ("link", "signature", "legacy-signature")
-QUICKLY = settings(max_examples=150, suppress_health_check=list(HealthCheck))
+QUICKLY = settings(max_examples=100, suppress_health_check=list(HealthCheck))
 BODY = b'{"a": 1}'
 #: What a server passes on of a header: any character of Latin-1 but the ends of a line.
 LINES = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=60)

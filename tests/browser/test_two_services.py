@@ -59,7 +59,7 @@ def test_the_walk_from_the_account_to_the_agreement_and_back(
     window.follow(ALLOW)  # at the time tracker nobody is logged in yet
     assert window.page.url.startswith(f"{house.tracker.address}/account/login?next=")
     window.fill(identifier=MAREN[0], password=MAREN[1]).press("Log in")
-    assert window.heading == "Allow The blog?"
+    assert window.heading == "Allow Blog?"
     assert "See your tracked time" in window.text
     window.press("Allow")
     assert window.page.url == f"{house.blog.address}/account?app=timetracker&status=authorized"

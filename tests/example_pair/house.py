@@ -145,7 +145,7 @@ def living_house(folder: Path) -> Iterator[House]:
 
 def _move_in(stack: ExitStack, patch: pytest.MonkeyPatch, folder: Path, package: Any) -> Served:
     server: BaseWSGIServer = stack.enter_context(listening())
-    for name in [each for each in os.environ if each.startswith(OURS)]:
+    for name in [each for each in os.environ if each.startswith(OURS) and "_TEST_" not in each]:
         patch.delenv(name)
     patch.setenv("PORT", str(server.server_port))
     patch.setenv("LINKED_AUTH_SECRET", SECRET[::-1] if package is example_blog else SECRET)

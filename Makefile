@@ -135,6 +135,7 @@ docs: html $(VENV)/.for-tests
 
 bench: $(VENV)/.for-tests
 	@$(PY) benchmarks/guards.py
+	@$(PY) -m benchmarks.linked_apps
 	@$(PY) benchmarks/service.py
 
 lint: $(VENV)/.for-tests

@@ -176,6 +176,15 @@ def test_an_app_without_an_agreement_has_them_for_its_ceiling(
     assert service_client("billing", scopes=["write:posts"]).get("/new").status_code == 200
 
 
+def test_a_scope_that_only_people_can_have_is_no_hindrance(
+    app: Flask, linked_app: LinkedApps, service_client: ServiceClients
+) -> None:
+    app.add_url_rule("/archive", "archive", scope(["read:the-whole-archive"])(lambda: "all"))
+    linked_app("billing", needs_agreement=False)
+    assert service_client("billing").get("/posts").status_code == 200
+    refused(service_client("billing").get("/archive"), 403, "forbidden-scope")
+
+
 def test_nobody_goes_beyond_a_ceiling(
     linked_app: LinkedApps, service_client: ServiceClients, make_user: MakeUser
 ) -> None:
@@ -460,6 +469,12 @@ def failing(billing: Flask) -> Flask:
 
         return Response(lines())
 
+    @billing.get("/raises-at-the-end")
+    def raises_at_the_end() -> Any:
+        answer = Response("all of it")
+        answer.call_on_close(lambda: 1 // 0)
+        return answer
+
     @billing.get("/slow")
     def slow() -> Any:
         time.sleep(0.4)
@@ -484,6 +499,9 @@ def test_errors_are_those_of_a_real_service(
         answer = there.get("/raises")
         assert (answer.status_code, answer.text) == (500, "Internal Server Error")
         assert "ZeroDivisionError: a secret" in caplog.text
+        caplog.clear()
+        assert there.get("/raises-at-the-end").text == "all of it"
+        assert "ZeroDivisionError" in caplog.text
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             there.get("/breaks-off")
         with pytest.raises(requests.exceptions.ReadTimeout):

@@ -117,10 +117,18 @@ class Incoming:
         declared = _has_body(call)
         if declared or digest is not None or environ.get("wsgi.input_terminated"):
             check_body(digest, self._body(call), declared=declared)
-        until = received.closes(terms.leeway)
-        self._use_once(app, f"signature:{received.key_id}", received.nonce, until=until)
-        said = {"app": app.facts.slug, "sub": subject or None, "aud": terms.name}
-        claims = LinkClaims({**said, "iat": received.created, "exp": received.expires})
+        key_id, until = f"{app.facts.id}:signature:{received.key_id}", received.expires + terms.leeway
+        if not self._nonces.use(key_id, received.nonce, until=until):
+            raise Replayed("This signed request came before.")
+        claims = LinkClaims(
+            {
+                "app": app.facts.slug,
+                "sub": subject or None,
+                "aud": terms.name,
+                "iat": received.created,
+                "exp": received.expires,
+            }
+        )
         identity = self._identity(app, "signature", claims, subject=subject)
         environ[_SIGNED_BY] = (self, identity)
         return identity
@@ -150,7 +158,8 @@ class Incoming:
             ),
         )
         # Its "nonce" is the signature itself.
-        self._use_once(app, "legacy", fields.mac, until=fields.closes())
+        if not self._nonces.use(f"{app.facts.id}:legacy", fields.mac, until=fields.closes()):
+            raise Replayed("This signed request came before.")
         claims = LinkClaims({**claims, "aud": self._terms.name})
         identity = self._identity(app, "signature", claims, subject=None)
         call.environ[_SIGNED_BY] = (self, identity)
@@ -208,10 +217,6 @@ class Incoming:
             authenticated_at=int(claims["iat"]),
             app=app.facts,
         )
-
-    def _use_once(self, app: AppRecord, key: str, nonce: str, *, until: float) -> None:
-        if not self._nonces.use(f"{app.facts.id}:{key}", nonce, until=until):
-            raise Replayed("This signed request came before.")
 
     def _target(self, call: Request) -> Target:
         environ = call.environ

@@ -135,8 +135,6 @@ def _whole(body: Any) -> bytes:
     # In the thread of the caller: what yields it may be of the caller's context.
     if body is None or isinstance(body, bytes):
         return body or b""
-    if isinstance(body, str):
-        return body.encode()
     pieces = [body.read()] if hasattr(body, "read") else body
     return b"".join(each.encode() if isinstance(each, str) else each for each in pieces)
 

@@ -16,7 +16,7 @@ import requests
 
 import example_blog
 import example_timetracker
-from example_blog.demo import Example, Failed, link, prepare
+from example_blog.demo import Example, link, prepare
 from flask_linked_auth import Service
 from tests.example_blog.conftest import OURS, SECRET
 from tests.links.both_sides import listening
@@ -32,16 +32,7 @@ INES = ("ines@example.com", "tall-ladders-in-the-orchard")  # staff on both side
 
 @dataclass(frozen=True, eq=False)
 class Served(Example):
-    """An example that is served from within the tests; its commands are run there too."""
-
-    app: Any = None
-    server: Any = None
-
-    def run(self, *arguments: str, quietly: bool = False) -> str:
-        done = self.app.test_cli_runner().invoke(args=arguments)
-        if done.exit_code:
-            raise Failed(done.output)
-        return str(done.output)
+    """An example that is served from within the tests, by the app that runs its commands."""
 
     def call(self, slug: str, user: Any, path: str, method: str = "GET", **options: Any) -> requests.Response:
         """A signed call of ours to a linked app."""
@@ -152,7 +143,8 @@ def _move_in(stack: ExitStack, patch: pytest.MonkeyPatch, folder: Path, package:
     patch.setenv("DATABASE_TEST_URL", f"sqlite:///{folder / package.__name__}.db")
     app: Flask = package.create_app("testing")
     server.app = app
-    served = Served(package.__name__, server.server_port, app=app, server=server)
+    served = Served(package.__name__, server.server_port)
+    vars(served)["app"] = app
     prepare(served)
     stack.callback(_let_go, package, app)
     return served

@@ -239,7 +239,7 @@ _NO_APP = NotFound("There is no linked app %(name)s.", values={"name": "billing"
 @describe(answers={201: Introduction}, errors=[ExternalApp, _NO_APP], tags=ACCOUNT)
 @Auth.auth_required
 def introduce_me(slug: str) -> ResponseReturnValue:
-    """Get a one-time token by which this linked app, and no other, learns who one is."""
+    """Get a one-time token by which this app, and no other, learns who one is."""
     links, app = mine()[1], _own_app(slug)
     token = one_time_token(g.identity.user_id, app.slug)
     return {"token": token, "expires_in": links.settings.one_time_token_lifetime}, 201

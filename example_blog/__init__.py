@@ -10,9 +10,9 @@ from flask import Flask, Response
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from flask_linked_auth import Accounts, LinkedAuth, json_errors
+from flask_linked_auth import Accounts, Apps, LinkedAuth, Links, json_errors
 
-from . import pages, people, posts
+from . import pages, people, posts, tracked_time
 from .config import load_config
 from .database import db, init_database
 from .mail import send, tell_if_off
@@ -22,7 +22,7 @@ from .seed import seed
 __all__ = ["create_app"]
 
 migrate = Migrate(db=db, directory=str(Path(__file__).parent / "migrations"), render_as_batch=True)
-auth = LinkedAuth(db=db, user_model=User, parts=[Accounts()], mailer=send)
+auth = LinkedAuth(db=db, user_model=User, parts=[Accounts(), Apps(), Links()], mailer=send)
 
 
 @auth.api_document
@@ -50,6 +50,7 @@ def create_app(config_name: str | None = None) -> Flask:
     auth.init_app(app)
     tell_if_off(app)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(tracked_time.blueprint)
     app.register_blueprint(people.blueprint, url_prefix="/api/v1/users")
     app.register_blueprint(posts.blueprint, url_prefix="/api/v1/blogposts")
     app.register_blueprint(posts.blueprint, url_prefix="/api/v1/blogpost", name="blogpost")  # an older path

@@ -40,6 +40,9 @@ class Config:
         self._set("LINKED_AUTH_SECRET_FALLBACKS", _listed(environ, "LINKED_AUTH_SECRET_FALLBACKS"))
         self._set("LINKED_AUTH_ENCRYPTION_KEYS", _listed(environ, "LINKED_AUTH_ENCRYPTION_KEYS"))
         self._set("LINKED_AUTH_RATE_LIMIT_STORAGE", environ.get("REDIS_URL"))
+        self._set("LINKED_AUTH_NONCE_STORE", environ.get("REDIS_URL"))
+        self._set("LINKED_AUTH_AUTHORITIES", _listed(environ, "LINKED_AUTH_AUTHORITIES"))
+        self.TIMETRACKER = environ.get("TIMETRACKER") or "timetracker"
         self.MAIL_SERVER = environ.get("MAIL_SERVER", "")
         self.MAIL_SECURITY = _security(environ)
         self.MAIL_PORT = _number(environ, "MAIL_PORT", MAIL_PORTS[self.MAIL_SECURITY])

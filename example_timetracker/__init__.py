@@ -10,12 +10,12 @@ from flask import Flask, Response
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from flask_linked_auth import Accounts, LinkedAuth, json_errors
+from flask_linked_auth import Accounts, Apps, LinkedAuth, Links, json_errors
 
 from . import activities, pages, root, track_routes
 from .config import load_config
 from .database import db, init_database
-from .people import User
+from .people import User, meet_through_apps
 from .seed import seed
 
 __all__ = ["create_app"]
@@ -23,7 +23,7 @@ __all__ = ["create_app"]
 HERE = Path(__file__).resolve().parent
 
 migrate = Migrate(db=db, directory=str(HERE / "migrations"), render_as_batch=True)
-auth = LinkedAuth(db=db, user_model=User, parts=[Accounts()])
+auth = LinkedAuth(db=db, user_model=User, parts=[Accounts(), Apps(), Links()])
 
 
 @auth.api_document
@@ -44,6 +44,7 @@ def create_app(config_name: str | None = None) -> Flask:
     init_database(app)
     migrate.init_app(app)
     auth.init_app(app)
+    meet_through_apps(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(root.blueprint)
     app.register_blueprint(activities.blueprint, url_prefix="/api/activities")

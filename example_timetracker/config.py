@@ -33,6 +33,8 @@ class Config:
             "LINKED_AUTH_SECRET_FALLBACKS": _listed(environ, "LINKED_AUTH_SECRET_FALLBACKS"),
             "LINKED_AUTH_ENCRYPTION_KEYS": _listed(environ, "LINKED_AUTH_ENCRYPTION_KEYS"),
             "LINKED_AUTH_RATE_LIMIT_STORAGE": environ.get("REDIS_URL"),
+            "LINKED_AUTH_NONCE_STORE": environ.get("REDIS_URL"),
+            "LINKED_AUTH_AUTHORITIES": _listed(environ, "LINKED_AUTH_AUTHORITIES"),
         }
         for key, value in given.items():
             if value:  # what is not set keeps the default of flask_linked_auth

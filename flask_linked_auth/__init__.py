@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from .accounts import Accounts
     from .accounts.mail import Mail
     from .accounts.models import OneTimeLinkMixin, UserMixin
+    from .apps import Apps
     from .extension import LinkedAuth
     from .globals import current_identity, current_user
     from .guards import Auth, ascope, public, scope
     from .http import json_errors, page, read_json, uncached
     from .identity import Identity
+    from .links import Links
     from .links.client import Service
     from .links.link import Link
     from .openapi import describe
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Accounts",
+    "Apps",
     "Auth",
     "Identity",
     "Link",
     "LinkedAuth",
+    "Links",
     "LoginMixin",
     "Mail",
     "OneTimeLinkMixin",
@@ -57,10 +61,12 @@ __all__ = [
 
 _HOME = {
     "Accounts": "accounts",
+    "Apps": "apps",
     "Auth": "guards",
     "Identity": "identity",
     "Link": "links.link",
     "LinkedAuth": "extension",
+    "Links": "links",
     "LoginMixin": "tokens.models",
     "Mail": "accounts.mail",
     "OneTimeLinkMixin": "accounts.models",

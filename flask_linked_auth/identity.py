@@ -89,8 +89,8 @@ class Identity:
 class Verified:
     """A verified credential: whose it is, until when, and on what it stands (login, token and key can be revoked).
 
-    `depends` are further facts that it was read from (`app:…`, `agreement:…`, `person:…`): when one of them changes
-    after number `since` of the feed, the credential is read anew instead of refused.
+    `depends` are further facts that it was read from (`app:…`, `agreement:…`, `person:…`): when this process hears of a
+    change of one of them after the feed had `seen` as many as `since`, it is read anew instead of refused.
     """
 
     identity: Identity

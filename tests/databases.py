@@ -82,7 +82,7 @@ class Server:
 
 
 def _alter(connection: Connection[Any], statement: str, *names: str) -> None:
-    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 def _drop(server: Connection[Any], name: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from flask import Flask
 
 from benchmarks.guards import Case, db, measure, queries_of, show, token_for
 from benchmarks.linked_apps import Signer, by_jwt, by_signature, case, people, receiving, signing
 from tests.tiny import statements
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 #: Over the open view: a few more than there are now, for other releases.
 SEEN, SIGNED = 20, 60

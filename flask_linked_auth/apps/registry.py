@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
@@ -86,6 +87,12 @@ class AppRecord:
         active = [held for held in self.accepted(use, now) if held.active_from <= now]
         return active[0] if active else None
 
+    def keys_change(self, now: float) -> float:
+        """The next moment at which the time of a key begins or is over; infinity if there is none."""
+        every = [held for keys in self.keys.values() for held in keys]
+        moments = [each for held in every for each in (held.active_from, held.expires_at) if each is not None]
+        return min((each for each in moments if each > now), default=math.inf)
+
 
 class Registry:
     """Looks linked apps up. `loaders` say, by dialect, what its keys are made into."""
@@ -127,7 +134,7 @@ class Registry:
 
     def _opened(self, rows: Sequence[Any]) -> Mapping[str, tuple[HeldKey, ...]]:
         keys: dict[str, list[HeldKey]] = {}
-        for row in sorted(rows, key=lambda each: (each.active_from, each.created_at, each.id), reverse=True):
+        for row in sorted(rows, key=_age, reverse=True):
             load = self.loaders.get(row.use.rpartition("_")[0])
             if load is None:
                 continue  # the part that this key is for is not in use
@@ -139,6 +146,11 @@ class Registry:
             held = HeldKey(row.key_id, row.algorithm, key, row.active_from, row.expires_at)
             keys.setdefault(row.use, []).append(held)
         return MappingProxyType({use: tuple(each) for use, each in keys.items()})
+
+
+def _age(row: Any) -> tuple[Any, ...]:
+    # Of two from the same second the one that has an end is the one that was replaced.
+    return row.active_from, row.expires_at is None, row.created_at, row.id
 
 
 def key_context(row_id: str) -> str:

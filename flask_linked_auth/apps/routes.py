@@ -88,7 +88,10 @@ def withdraw_scope(slug: str, scope: str) -> ResponseReturnValue:
 @described.list_agreed_apps
 @Auth.auth_required
 def list_agreed_apps() -> ResponseReturnValue:
-    """The apps that one has agreed to, as the Django package lists them: whole, and not by page."""
+    """The apps that one has agreed to, as the Django package lists them.
+
+    All of them, and not by page.
+    """
     found = agreements.standings(Transaction(mine()[0]), g.identity.user_id)
     return jsonify([{"app": each.app.slug, "up_to_date": each.up_to_date} for each in found])
 

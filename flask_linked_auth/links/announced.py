@@ -126,10 +126,9 @@ def drop_prepared(transaction: Transaction, app: Any) -> None:
     """Give up keys that were prepared and never activated, and what they would be verified by here."""
     for use in (*USES, "legacy"):
         prepared = [row for row in _rows(transaction, app, f"{use}_out") if row.active_from == NEVER]
-        made = {row.created_at for row in prepared}
-        for row in prepared + [
-            row for row in _rows(transaction, app, f"{use}_in") if made and row.created_at in made
-        ]:
+        ids = {row.key_id for row in prepared}
+        verifying = [row for row in _rows(transaction, app, f"{use}_in") if row.key_id in ids]
+        for row in prepared + verifying:
             transaction.session.delete(row)
 
 

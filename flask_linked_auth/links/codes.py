@@ -95,7 +95,11 @@ def text_of(data: bytes) -> str:
 
 def unread(text: str) -> bytes:
     """What `text_of` gave. Raises ValueError for any other text."""
-    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    wrong = ValueError("This is not base64url in its only form.")
+    try:
+        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        raise wrong from None
     if text_of(data) != text:
-        raise ValueError("This is not base64url in its only form.")
+        raise wrong
     return data

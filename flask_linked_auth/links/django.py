@@ -31,13 +31,12 @@ class Shared:
 
 
 def new_shared(algorithm: Algorithm) -> Shared:
-    """New keys. They have no ids: the package knows none."""
-    ours = _anonymous(generate_key(algorithm))
-    return Shared(ours, ours if algorithm != "EdDSA" else _anonymous(generate_key(algorithm)))
-
-
-def _anonymous(key: LinkKey) -> LinkKey:
-    return LinkKey("", key.algorithm, key.signing, key.verifying)
+    """New keys, of one id: the package knows none, but here both are found by it."""
+    ours = generate_key(algorithm)
+    if algorithm != "EdDSA":
+        return Shared(ours, ours)
+    theirs = generate_key(algorithm)
+    return Shared(ours, LinkKey(ours.id, algorithm, theirs.signing, theirs.verifying))
 
 
 def put_shared(

@@ -83,7 +83,9 @@ class Incoming:
             ),
         )
         identity = self._identity(app, "link", claims, subject=claims["sub"])
-        expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered)
+        # Nobody tells when the end of a key comes; and a second, so that this very request is not too late.
+        key_ends = max(app.keys_change(now), now + 1)
+        expires = min(claims["exp"] + self._terms.leeway, now + self._terms.remembered, key_ends)
         return Verified(identity, expires, (), "", 0, since, _depends(app, identity))
 
     def read_signed(self, signature_input: str, has_rival: bool) -> Identity | None:
@@ -94,8 +96,7 @@ class Incoming:
         """
         call = this_request()
         environ = call.environ
-        known: Identity | None = environ.get(_SIGNED_BY)
-        if known is not None:  # two guards on one view: the nonce counts once
+        if (known := self._known(environ)) is not None:  # two guards on one view: the nonce counts once
             return known
         received = read_signature(signature_input, environ.get("HTTP_SIGNATURE"))
         if received is None:
@@ -128,20 +129,20 @@ class Incoming:
                 "exp": received.expires,
             }
         )
-        identity = environ[_SIGNED_BY] = self._identity(app, "signature", claims, subject=subject)
+        identity = self._identity(app, "signature", claims, subject=subject)
+        environ[_SIGNED_BY] = (self, identity)
         return identity
 
     def read_legacy(self, credential: str) -> Identity:
         """Who made a `Signature App=…` of the Django package. It covers neither path nor host, so apps opt in."""
         call = this_request()
-        known: Identity | None = call.environ.get(_SIGNED_BY)
-        if known is not None:
+        if (known := self._known(call.environ)) is not None:
             return known
         fields = read_legacy(credential)
         app = self._app(fields.app, "legacy-signature")
         try:
             params = form_of(call.query_string.decode())
-            body = legacy_body(self._body(call), call.headers.get("Content-Type", ""))
+            body = legacy_body(self._body(call, _MOST_PARSED), call.headers.get("Content-Type", ""))
         except ValueError:
             raise MalformedHeader("This kind of signature covers JSON and forms only.") from None
         claims = self._verified(
@@ -160,8 +161,14 @@ class Incoming:
         if not self._nonces.use(f"{app.facts.id}:legacy", fields.mac, until=fields.closes()):
             raise Replayed("This signed request came before.")
         claims = LinkClaims({**claims, "aud": self._terms.name})
-        identity = call.environ[_SIGNED_BY] = self._identity(app, "signature", claims, subject=None)
+        identity = self._identity(app, "signature", claims, subject=None)
+        call.environ[_SIGNED_BY] = (self, identity)
         return identity
+
+    def _known(self, environ: Mapping[str, Any]) -> Identity | None:
+        """Who signed this request, if we have found that already; not if another app has, which was asked before us."""
+        found, identity = environ.get(_SIGNED_BY, (None, None))
+        return identity if found is self else None
 
     def _app(self, slug: str, dialect: str) -> AppRecord:
         app = self._registry.find(slug)
@@ -219,8 +226,8 @@ class Incoming:
             raise WrongAppToken("The request is signed for another host.")
         return Target(call.method, authority, *_path_and_query(environ))
 
-    def _body(self, call: Request) -> bytes:
-        limit, environ = self._terms.body_limit, call.environ
+    def _body(self, call: Request, most: int | None = None) -> bytes:
+        limit, environ = min(self._terms.body_limit, most or self._terms.body_limit), call.environ
         if (call.content_length or 0) > limit:
             raise TooLarge
         if call.content_length is None and environ.get("wsgi.input_terminated"):
@@ -233,6 +240,8 @@ class Incoming:
         return call.get_data(cache=True)
 
 
+#: An old signature covers what the body means, so it is parsed before anybody is known: in bytes, against floods.
+_MOST_PARSED = 128 * 1024
 _SIGNED_BY = "flask_linked_auth.signed_by"
 
 
@@ -277,7 +286,10 @@ def _path_and_query(environ: Mapping[str, Any]) -> tuple[str, str]:
     if plain and path == environ.get("PATH_INFO"):
         return path, query  # as nearly all are: there is only one way to write it
     if not raw.startswith("/") and "://" in raw:  # absolute form (RFC 9112 section 3.2.2)
-        parts = urlsplit(raw)
+        try:
+            parts = urlsplit(raw)
+        except ValueError:
+            raise MalformedRequest("The request line holds no address.") from None
         path, query = parts.path or "/", parts.query
     script = environ.get("SCRIPT_NAME", "").encode("latin-1")
     inside = environ.get("PATH_INFO", "").encode("latin-1")

@@ -40,7 +40,8 @@ class LinkedPersonMixin(Row):
 
     @declared_attr.directive
     def __table_args__(cls) -> Any:
-        return (UniqueConstraint("app_id", "external_id"), UniqueConstraint("app_id", "user_id"))
+        # Begun by different columns: many hosts have constraints named after the first one.
+        return (UniqueConstraint("app_id", "external_id"), UniqueConstraint("user_id", "app_id"))
 
 
 class UsedNonceMixin(Row):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import random
 import threading
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,7 @@ log = logging.getLogger("flask_linked_auth")
 
 _PRUNE_EVERY = 256
 _PRUNE_AT_MOST = 1000
+_LONGER = 60  # seconds: a host whose clock is behind admits a signature when it is over for the others
 
 
 class NonceStore(Protocol):
@@ -72,7 +74,8 @@ class DatabaseNonces:
     """In the database, in a transaction of its own: the request's may still be rolled back."""
 
     def __init__(self, database: Database) -> None:
-        self._database, self._count = database, 0
+        # Counted from anywhere, since a worker may not live for long enough to come round.
+        self._database, self._count = database, random.randrange(_PRUNE_EVERY)  # noqa: S311 - nothing secret
         self._alone = MemoryNonces()  # an in-memory database is of one process, which can remember by itself
 
     def use(self, key: str, nonce: str, *, until: float) -> bool:
@@ -85,7 +88,9 @@ class DatabaseNonces:
                 self._count += 1
                 if self._count % _PRUNE_EVERY == 0:
                     self._prune(connection)
-                connection.execute(insert(table).values(id=_name(key, nonce), expires_at=int(until) + 1))
+                connection.execute(
+                    insert(table).values(id=_name(key, nonce), expires_at=int(until) + _LONGER)
+                )
         except IntegrityError:
             return False
         except SQLAlchemyError as error:
@@ -94,7 +99,8 @@ class DatabaseNonces:
 
     def _prune(self, connection: Any) -> None:
         table = self._database.rows.UsedNonce.__table__
-        over = select(table.c.id).where(table.c.expires_at < int(time())).limit(_PRUNE_AT_MOST)
+        over = select(table.c.id).where(table.c.expires_at < int(time())).order_by(table.c.expires_at)
+        over = over.limit(_PRUNE_AT_MOST).with_for_update(skip_locked=True)  # two at once wait for neither
         connection.execute(delete(table).where(table.c.id.in_(list(connection.execute(over).scalars()))))
 
 
@@ -119,7 +125,7 @@ class RedisNonces:
 
     def use(self, key: str, nonce: str, *, until: float) -> bool:
         """As NonceStore says."""
-        lasts = max(1, int(until - time()) + 1)
+        lasts = max(1, int(until - time()) + _LONGER)
         try:
             return bool(self._redis.set(f"linked-auth:nonce:{_name(key, nonce)}", 1, nx=True, ex=lasts))
         except self._errors as error:

@@ -24,6 +24,7 @@ from sqlalchemy import delete, select, update
 
 from ..apps.changes import change_app, find_app, register_app, set_app_scopes
 from ..apps.keys import retire_keys
+from ..catalogs import _
 from ..errors import NotFound
 from ..link_errors import PairingRefused
 from ..strict_json import read_object
@@ -52,7 +53,7 @@ __all__ = [
 ]
 
 TRIES = 10  # also for one who tries again because the answer was lost
-_UNKNOWN = "The pairing code is unknown, expired or used."
+_UNKNOWN = _("The pairing code is unknown, expired or used.")
 
 
 @dataclass(frozen=True, slots=True)

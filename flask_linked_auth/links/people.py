@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ..catalogs import _
 from ..errors import InternalError, InvalidFields, Taken, UnknownUser
 from ..hooks import call_hook
 from ..link_errors import AppNotFound
@@ -32,7 +33,15 @@ if TYPE_CHECKING:
     from ..transactions import Transaction
     from .link import Link
 
-__all__ = ["Progress", "check_people", "link_person", "person_of", "sync_people", "unlink_person"]
+__all__ = [
+    "Progress",
+    "check_people",
+    "join_profiles",
+    "link_person",
+    "person_of",
+    "sync_people",
+    "unlink_person",
+]
 
 log = logging.getLogger("flask_linked_auth")
 
@@ -65,7 +74,7 @@ def person_of(identity: Identity) -> Any | None:
 
 def _adopt(state: State, app: AppRecord, profile: Profile) -> Any | None:
     """The key of the person whom a profile stands for, linked from now on; None for nobody."""
-    for _ in range(_TRIES):
+    for _left in range(_TRIES):
         try:
             return commit_apart(state, lambda transaction: _adopted(transaction, app, profile))
         except IntegrityError:
@@ -85,8 +94,10 @@ def _adopted(transaction: Transaction, app: AppRecord, profile: Profile) -> Any 
         user_id = _joinable(transaction, app.id, [profile]).get(profile.external_id)
     if user_id is None:
         user_id = _made(transaction, app, profile)
-    if user_id is not None:
-        _add(transaction, app.id, user_id, profile.external_id, status="healthy")
+    if user_id is None:
+        # Whoever was free a moment ago may have been linked to this very one by a call at the same time.
+        return _linked(transaction, app.id, [profile.external_id]).get(profile.external_id)
+    _add(transaction, app.id, user_id, profile.external_id, status="healthy")
     return user_id
 
 
@@ -154,7 +165,7 @@ def link_person(transaction: Transaction, app: Any, user_id: Any, external_id: s
     the two is linked to somebody else.
     """
     if not external_id or not is_subject(external_id):
-        raise InvalidFields(errors={"external_id": ["Visible ASCII, a number in its usual form."]})
+        raise InvalidFields(errors={"external_id": [_("Visible ASCII, a number in its usual form.")]})
     row = transaction.rows.LinkedPerson
     either = (row.external_id == external_id) | (row.user_id == user_id)
     query = select(row.external_id, row.user_id).where(row.app_id == app.id, either)
@@ -162,7 +173,9 @@ def link_person(transaction: Transaction, app: Any, user_id: Any, external_id: s
     if (external_id, user_id) in present and len(present) == 1:
         return
     if present:
-        raise Taken(errors={"external_id": ["One of the two is linked to somebody else: unlink that first."]})
+        raise Taken(
+            errors={"external_id": [_("One of the two is linked to somebody else: unlink that first.")]}
+        )
     _add(transaction, app.id, user_id, external_id, status="unchecked")
 
 
@@ -229,14 +242,14 @@ def sync_people(
         if not page.size or ids == before:  # the latter from a list that knows no offset
             return
         trusted = [each for each in page.profiles if trust_addresses or each.email_verified]
-        done = _patiently(state, partial(_join_all, app=app, profiles=trusted))
+        done = _patiently(state, partial(join_profiles, app=app, profiles=trusted))
         offset, before = offset + page.size, ids
         yield Progress(offset, page.size, done, page.total)
 
 
 def _patiently(state: State, deed: Callable[[Transaction], int]) -> int:
     """Commit a batch, again if somebody else has written the same meanwhile."""
-    for _ in range(_TRIES):
+    for _left in range(_TRIES):
         try:
             return commit(state, deed)
         except IntegrityError:
@@ -244,10 +257,15 @@ def _patiently(state: State, deed: Callable[[Transaction], int]) -> int:
     raise RuntimeError("Somebody else keeps linking the same people. Try again.")
 
 
-def _join_all(transaction: Transaction, *, app: AppRecord, profiles: Sequence[Profile]) -> int:
+def join_profiles(
+    transaction: Transaction, app: AppRecord, profiles: Sequence[Profile], *, only: Any | None = None
+) -> int:
+    """Link these people of an app to whoever of ours has their addresses, or to nobody but `only`; how many."""
     linked = _linked(transaction, app.id, [profile.external_id for profile in profiles])
     new = [profile for profile in profiles if profile.external_id not in linked]
     found = _joinable(transaction, app.id, new)
+    if only is not None:
+        found = {external_id: user_id for external_id, user_id in found.items() if user_id == only}
     for external_id, user_id in found.items():
         _add(transaction, app.id, user_id, external_id, status="healthy")
     return len(found)

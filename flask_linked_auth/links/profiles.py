@@ -20,7 +20,16 @@ from .names import is_subject
 if TYPE_CHECKING:
     from .link import Link
 
-__all__ = ["Page", "Profile", "ask_health", "ask_page", "ask_profile", "profile_in", "push_profile"]
+__all__ = [
+    "Page",
+    "Profile",
+    "ask_address",
+    "ask_health",
+    "ask_page",
+    "ask_profile",
+    "profile_in",
+    "push_profile",
+]
 
 log = logging.getLogger("flask_linked_auth")
 
@@ -93,6 +102,17 @@ def ask_page(link: Link, *, limit: int, offset: int) -> Page | None:
         return None
     found = [profile_in(each, slug=link.slug) for each in listed]
     return Page([each for each in found if each is not None], len(listed), _total(reply))
+
+
+def ask_address(link: Link, email: str) -> Profile | None:
+    """The one of the other side's people who has this e-mail address; None for nobody, and whatever went wrong."""
+    found = [
+        profile_in(each, slug=link.slug)
+        for each in _listed(_ask(link, link.users_path, {"email": email}, limit=MANY)) or ()
+    ]
+    # Looked at here too: a list that knows no filter has everybody.
+    fitting = [each for each in found if each is not None and each.email.lower() == email.lower()]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def ask_health(link: Link, external_id: str) -> bool | None:

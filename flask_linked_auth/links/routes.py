@@ -97,7 +97,7 @@ def _only_one() -> tuple[bool, Any]:
     tags=SERVICES,
 )
 @scope(["read:user"])
-def list_users() -> ResponseReturnValue:
+def linked_users() -> ResponseReturnValue:
     """The people whom the calling app may know of.
 
     Only the one for whom it calls; of an app that people must agree to, only those who have. A bare list: the pages
@@ -156,7 +156,7 @@ def _number(name: str, default: int, *, least: int) -> int:
 
 @describe(answers={200: LinkedUser}, errors=[UserWithNoAccess, _NOBODY], tags=SERVICES)
 @scope(["read:user"])
-def show_user(user_id: str) -> ResponseReturnValue:
+def linked_user(user_id: str) -> ResponseReturnValue:
     """One person whom the calling app may know of.
 
     403 for anybody else than the one for whom it calls.
@@ -175,7 +175,7 @@ def show_user(user_id: str) -> ResponseReturnValue:
 
 @describe(answers={200: LinkedUser}, errors=[MalformedRequest, _NOBODY], tags=SERVICES)
 @scope(["read:user"])
-def take_user() -> ResponseReturnValue:
+def note_linked_user() -> ResponseReturnValue:
     """Take note of the person for whom the app calls, as its profile says now.
 
     What is sent is not believed: the signature of a JWT does not cover it. The app is asked, as `g.get_user()` does.
@@ -233,13 +233,13 @@ def _own_app(slug: str) -> AppRecord:
     return app
 
 
-_NO_APP = NotFound("There is no linked app billing.")
+_NO_APP = NotFound("There is no linked app %(name)s.", values={"name": "billing"})
 
 
 @describe(answers={201: Introduction}, errors=[ExternalApp, _NO_APP], tags=ACCOUNT)
 @Auth.auth_required
 def introduce_me(slug: str) -> ResponseReturnValue:
-    """Get a one-time token by which this linked app, and no other, learns who one is here."""
+    """Get a one-time token by which this linked app, and no other, learns who one is."""
     links, app = mine()[1], _own_app(slug)
     token = one_time_token(g.identity.user_id, app.slug)
     return {"token": token, "expires_in": links.settings.one_time_token_lifetime}, 201
@@ -321,9 +321,9 @@ def make_blueprints(settings: LinkSettings) -> list[Blueprint]:
     services = Blueprint("linked_auth_links", __name__, url_prefix=settings.link_prefix)
     people = Blueprint("linked_auth_my_links", __name__, url_prefix=f"{parent}/me/{last}")
     rules: list[tuple[Blueprint, str, str, Any]] = [
-        (services, "GET", "/user", list_users),
-        (services, "POST", "/user", take_user),
-        (services, "GET", "/user/<user_id>", show_user),
+        (services, "GET", "/user", linked_users),
+        (services, "POST", "/user", note_linked_user),
+        (services, "GET", "/user/<user_id>", linked_user),
         (services, "POST", "/token", spend_token),
         (services, "POST", "/pair", pair),
         (services, "POST", "/pair/confirm", confirm),

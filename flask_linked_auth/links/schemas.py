@@ -76,8 +76,8 @@ class LinkedUser(Schema):
         metadata={"format": "date-time", "examples": ["2026-03-01T09:30:00Z"]},
     )
     email_verified = fields.Boolean(required=True)
-    github = fields.Raw(required=True, allow_none=True, metadata={"type": "null"})
-    profile = fields.Raw(required=True, allow_none=True, metadata={"type": "null"})
+    github = fields.Raw(required=True, metadata={"type": "null"})
+    profile = fields.Raw(required=True, metadata={"type": "null"})
 
 
 class Introduction(Schema):

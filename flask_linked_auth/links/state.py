@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from ..config import RATE_LIMITS
@@ -35,6 +35,12 @@ USE: dict[Dialect, str] = {"link": "link", "signature": "signature", "legacy-sig
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
+class _Made(NamedTuple):
+    app: AppRecord
+    link: Link
+    until: float  # Unix seconds: then another key may be the one that signs
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class LinksState:
     """The settings of this part, what identifies calls, and who is who."""
@@ -48,17 +54,18 @@ class LinksState:
     hosts: set[str]  # those that are ours, with their ports
     authorities: Callable[[str], bool]  # whether a host, with its port, is taken for ours
     throttle: Throttle
-    made: dict[str, tuple[AppRecord, Link]] = field(default_factory=dict)
+    made: dict[str, _Made] = field(default_factory=dict)
 
     def link_to(self, slug: str) -> Link:
         """How to call the linked app of this slug or client id. Raises AppNotFound, and Unavailable."""
         app = self.apps.registry.find(slug)
         if app is None:
             raise AppNotFound(f"There is no linked app {slug!r}.")
-        made = self.made.get(app.id)
-        if made is None or made[0] is not app:
-            made = self.made[app.id] = (app, link_of(app, me=self.name, issuer=self.issuer))
-        return made[1]
+        made, now = self.made.get(app.id), time()
+        if made is None or made.app is not app or made.until <= now:
+            link = link_of(app, me=self.name, issuer=self.issuer)
+            made = self.made[app.id] = _Made(app, link, app.keys_change(now))
+        return made.link
 
 
 def link_of(app: AppRecord, *, me: str, issuer: str) -> Link:

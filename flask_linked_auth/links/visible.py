@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import false, literal, select
+from sqlalchemy import BigInteger, false, literal, select
 
 from ..tokens.access import key_reader
 
@@ -56,9 +56,11 @@ def _is(database: Database, name: str, text: str) -> Any:
         return false()
     if name == "id":
         try:
-            return user.__mapper__.primary_key[0] == key_reader(database.key_type)(text)
+            key = key_reader(database.key_type)(text)
         except ValueError:
             return false()
+        # As a large number: one that the column is too small for would be an error in PostgreSQL, and is nobody.
+        return user.__mapper__.primary_key[0] == (literal(key, BigInteger) if isinstance(key, int) else key)
     by_email = user.email.in_({text, text.lower()})
     if name == "email":
         return by_email

@@ -27,9 +27,9 @@ class _Entry(Generic[V]):
 class Memory(Generic[K, V]):
     """What `read` found for a key, and on which subjects of the feed (`kind:subject`) that depends.
 
-    A change that is told while a value is being read makes it be read again, since the number of the feed is noted
-    before. `lifetime` is in seconds, and must not be longer than the feed remembers changes. The memory has two halves
-    of `size` / 2 entries; when the young one is full it becomes the old one.
+    A change that is told while a value is being read makes it be read again, since it is noted before how many the
+    feed has seen. `lifetime` is in seconds, and must not be longer than the feed remembers changes. The memory has two
+    halves of `size` / 2 entries; when the young one is full it becomes the old one.
     """
 
     def __init__(

@@ -64,8 +64,11 @@ class Feed:
         self._forget_at = 0.0
         self._revoked: dict[str, int] = {}
         self._generations: dict[str, tuple[int, int]] = {}
-        self._changed: dict[str, tuple[int, int]] = {}
-        self.seen = 0  # the highest number that this process has taken to heart
+        self._changed: dict[
+            str, tuple[int, int, int]
+        ] = {}  # when it was heard of, until when it counts, its number
+        self._applying = threading.Lock()
+        self.seen = 0  # how many changes this process has heard of
         self.on_new_keys: Callable[[], None] = lambda: None
 
     def check(self, entry: Verified) -> bool:
@@ -88,7 +91,11 @@ class Feed:
         return keys != self._keys
 
     def overtaken(self, since: int, depends: tuple[str, ...]) -> bool:
-        """Whether any of these subjects (`kind:subject`) has changed after number `since` of the feed."""
+        """Whether any of these subjects (`kind:subject`) has changed, for all this process has heard after `since`.
+
+        Not by the numbers of the feed: what another process has changed may be heard of after an own change with a
+        higher number, and what was read between the two would be kept.
+        """
         changed = self._changed
         return any((known := changed.get(each)) is not None and known[0] > since for each in depends)
 
@@ -147,10 +154,8 @@ class Feed:
 
     def apply(self, seq: int, kind: str, subject: str, expires_at: int) -> None:
         """Take one entry to heart: from the poll, or straight from a commit of this process."""
-        self.seen = max(self.seen, seq)
         if kind in _CHANGES or kind == "user":
-            name = f"{kind}:{subject}"
-            self._changed[name] = (max(seq, self._changed.get(name, (0, 0))[0]), expires_at)
+            self._note(seq, f"{kind}:{subject}", expires_at)
         if kind == "user":
             self._generations[subject] = (max(seq, self._generations.get(subject, (0, 0))[0]), expires_at)
         elif kind == _KEYS:
@@ -158,6 +163,15 @@ class Feed:
             self._keys += 1
         elif kind not in _CHANGES:
             self._revoked[f"{kind}:{subject}"] = expires_at
+
+    def _note(self, seq: int, name: str, expires_at: int) -> None:
+        with self._applying:
+            if (
+                self._changed.get(name, (0, 0, 0))[2] < seq
+            ):  # else its own commit told of it, before the poll did
+                # In this order: whoever reads with the new count must find what was changed.
+                self._changed[name] = (self.seen + 1, expires_at, seq)
+                self.seen += 1
 
     def _forget(self) -> None:
         if monotonic() < self._forget_at:
@@ -167,7 +181,7 @@ class Feed:
             self._revoked.pop(subject, None)
         for subject in [s for s, (_, until) in list(self._generations.items()) if until < now]:
             self._generations.pop(subject, None)
-        for subject in [s for s, (_, until) in list(self._changed.items()) if until < now]:
+        for subject in [s for s, (_, until, _) in list(self._changed.items()) if until < now]:
             self._changed.pop(subject, None)
 
 

@@ -28,9 +28,11 @@ def watch_users(rows: Rows) -> None:
 
     def changed(_: Any, connection: Connection, user: Any) -> None:
         state = inspect(user)
-        ended = "active" in state.attrs and not user.active and state.attrs.active.history.has_changes()
-        if ended or state.attrs.password_hash.history.has_changes():
+        turned = "active" in state.attrs and state.attrs.active.history.has_changes()
+        if (turned and not user.active) or state.attrs.password_hash.history.has_changes():
             _end(rows, connection, user, keep_rows=True)
+        elif turned:  # guards remember of the people of linked apps that they are not active
+            _announce(rows, connection, user)
 
     def deleted(_: Any, connection: Connection, user: Any) -> None:
         _end(rows, connection, user, keep_rows=False)
@@ -61,7 +63,12 @@ def _end(rows: Rows, connection: Connection, user: Any, *, keep_rows: bool) -> N
         # Not left to foreign keys: SQLite does not enforce them by default, and it may give the key to a newcomer.
         for model in rows.of_people():
             connection.execute(delete(model.__table__).where(model.__table__.c.user_id == key))
-    session = object_session(user)
+    _announce(rows, connection, user)
+
+
+def _announce(rows: Rows, connection: Connection, user: Any) -> None:
+    """Let every process know: tokens made so far are refused, and what is kept of this person is read anew."""
+    key, now, session = inspect(user).identity[0], int(time.time()), object_session(user)
     state: State | None = current_app.extensions.get("linked_auth") if has_app_context() else None
     retention = _LONGEST if state is None else state.retention
     if session is not None:

@@ -147,7 +147,6 @@ def test_paths_that_are_none(blog: Flask, path: str) -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Authorization": "Basic YWRhOng="},
         {"Authorization": "Bearer"},
         {"Authorization": "Bearer " + "x" * 20_000},
         {"Authorization": "Bearer \u00e9"},
@@ -156,6 +155,11 @@ def test_paths_that_are_none(blog: Flask, path: str) -> None:
 )
 def test_credentials_that_are_none(blog: Flask, headers: dict[str, str]) -> None:
     problem(blog.test_client().post(f"{POSTS}/", json=GOOD, headers=headers), 401, "token-invalid")
+
+
+def test_a_scheme_that_is_not_used_here(blog: Flask) -> None:
+    headers = {"Authorization": "Basic YWRhOng="}
+    problem(blog.test_client().post(f"{POSTS}/", json=GOOD, headers=headers), 401, "unknown-auth-schema")
 
 
 def test_two_different_credentials(ada: Person, grace: Person) -> None:

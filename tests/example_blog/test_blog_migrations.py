@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TABLES = {
     *("alembic_version", "blogposts", "login", "one_time_link"),
     *("revocation", "revocation_counter", "signing_key", "users"),
+    *("agreement", "app_key", "app_scope", "linked_app", "linked_person"),
+    *("one_time_token", "pairing_code", "scope", "used_nonce"),
 }
 
 
@@ -35,7 +37,7 @@ def tables(app: Flask) -> set[str]:
 
 
 def test_up_and_down_and_up_again(empty_blog: Flask) -> None:
-    assert "0002" in run(empty_blog, "db", "upgrade")
+    assert "0003" in run(empty_blog, "db", "upgrade")
     assert tables(empty_blog) == TABLES
     join(empty_blog, "Ada").write()
     assert "0001" in run(empty_blog, "db", "downgrade", "base")

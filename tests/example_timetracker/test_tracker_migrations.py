@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TABLES = {
     *("activities", "alembic_version", "login", "one_time_link"),
     *("revocation", "revocation_counter", "signing_key", "tracks", "users"),
+    *("agreement", "app_key", "app_scope", "linked_app", "linked_person"),
+    *("one_time_token", "pairing_code", "scope", "used_nonce"),
 }
 MIGRATIONS = Path(__file__).resolve().parents[2] / "example_timetracker" / "migrations"
 START = "2026-03-01T09:00:00Z"
@@ -38,7 +40,7 @@ def tables(app: Flask) -> set[str]:
 
 
 def test_up_and_down_and_up_again(empty_tracker: Flask) -> None:
-    assert "0001" in run(empty_tracker, "db", "upgrade")
+    assert "0002" in run(empty_tracker, "db", "upgrade")
     assert tables(empty_tracker) == TABLES
     ada = join(empty_tracker, "Ada")
     ada.track(ada.activity(), START)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 import tempfile
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flask import Flask, g
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -33,6 +34,9 @@ from flask_linked_auth.links.link import Link
 from flask_linked_auth.links.people import link_person
 from flask_linked_auth.transactions import Transaction, commit
 from tests.tiny import Person, edit, in_database, make_app, register, state_of
+
+if TYPE_CHECKING:
+    from click.testing import Result
 
 Dialect = Literal["link", "signature"]
 SCOPES = [
@@ -58,6 +62,32 @@ class Running:
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}"
+
+    def run(self, *words: str, typed: str | None = None) -> Result:
+        """A command of `flask linked-auth` in this service."""
+        return self.app.test_cli_runner().invoke(args=["linked-auth", *words], input=typed)
+
+    def done(self, *words: str, typed: str | None = None) -> str:
+        """The output of a command that succeeds."""
+        result = self.run(*words, typed=typed)
+        assert result.exit_code == 0, (result.output, result.exception)
+        return str(result.stdout)
+
+    def json(self, *words: str, typed: str | None = None) -> Any:
+        """What a command says for programs."""
+        return json.loads(self.done(*words, "--json", typed=typed))
+
+    def fails(self, *words: str, typed: str | None = None) -> str:
+        """The complaint of a command that fails in a civil way."""
+        result = self.run(*words, typed=typed)
+        assert result.exit_code == 1, (result.output, result.exception)
+        assert isinstance(result.exception, SystemExit)
+        return str(result.output).partition("Error: ")[2].strip()
+
+    def rows(self, name: str) -> list[Any]:
+        """All rows of a class."""
+        with in_database(self.app) as (db, rows):
+            return list(db.session.query(getattr(rows, name)).all())
 
     def do(self, deed: Any) -> Any:
         """Run a deed in the service, and commit."""

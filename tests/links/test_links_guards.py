@@ -325,6 +325,8 @@ def test_a_former_key_is_accepted_until_the_overlap_is_over(app: Flask, dialect:
         refused(pair.get("/posts", dialect=dialect, key=key), 401, "wrong-legacy-app-token")
 
 
-def test_a_large_body_is_refused_before_it_is_read(app: Flask) -> None:
-    pair = link(app, dialects=["signature"])
-    refused(pair.call("POST", "/posts", "x" * (1024 * 1024), dialect="signature"), 413, "too-large")
+@pytest.mark.parametrize(("dialect", "most"), [("signature", 1024 * 1024), ("legacy-signature", 128 * 1024)])
+def test_a_large_body_is_refused_before_it_is_read(app: Flask, dialect: Any, most: int) -> None:
+    pair = link(app, dialects=[dialect])
+    assert pair.call("POST", "/posts", ["x" * (most - 4)], dialect=dialect).status_code == 200
+    refused(pair.call("POST", "/posts", ["x" * (most - 3)], dialect=dialect), 413, "too-large")

@@ -42,6 +42,14 @@ def tracker(tmp_path: Path) -> Iterator[Running]:
 
 
 @pytest.fixture
+def busy_house(database_url: str, tmp_path: Path, tracker: Running) -> Iterator[tuple[Running, Running]]:
+    """The same, the blog on SQLite and on PostgreSQL: for what happens at once."""
+    with running("blog", tmp_path, database=database_url, revocation_interval=0) as blog:
+        acquaint(blog, tracker, needs_agreement=False, joins_by_email=True)
+        yield blog, tracker
+
+
+@pytest.fixture
 def house(blog: Running, tracker: Running) -> tuple[Running, Running]:
     """The blog, which joins people of the tracker by their addresses, and the tracker."""
     acquaint(blog, tracker, needs_agreement=False, joins_by_email=True)
@@ -131,8 +139,8 @@ def test_who_was_deactivated_is_not_joined(house: tuple[Running, Running]) -> No
     assert who(tracker, blog, there)["found"] is None
 
 
-def test_two_calls_at_once_link_once(house: tuple[Running, Running]) -> None:
-    blog, tracker = house
+def test_two_calls_at_once_link_once(busy_house: tuple[Running, Running]) -> None:
+    blog, tracker = busy_house
     there, here = tracker.person(), blog.person()
     answers: list[Any] = []
     call = partial(tracker.call, blog, "/who", str(there.id))
@@ -420,10 +428,10 @@ def test_an_operator_may_vouch_for_the_addresses(blog: Running, tracker: Running
 
 
 def test_two_syncs_at_once_do_no_harm(
-    house: tuple[Running, Running], monkeypatch: pytest.MonkeyPatch
+    busy_house: tuple[Running, Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flask_linked_auth.links.people.BATCH", 4)
-    blog, tracker = house
+    blog, tracker = busy_house
     for n in range(12):
         tracker.person(f"p{n}@example.com")
         blog.person(f"p{n}@example.com")

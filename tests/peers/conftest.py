@@ -8,17 +8,21 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from tests.peers.academy import MADE, Academy, open_academy
 from tests.peers.ear import Ear, listening
 from tests.peers.flask_pair import Pair, open_pair
+from tests.peers.linked import Linked, Linking, link
 from tests.peers.node_peer import INSTALLED, open_node_peer
 from tests.peers.signing_peers import Npm, PyPI, SigningPeer
+
+if TYPE_CHECKING:
+    from flask_linked_auth.links.keys import Algorithm
 
 _numbers = itertools.count(1)
 
@@ -90,3 +94,21 @@ def pair(slug: str, tmp_path: Path) -> Iterator[Pair]:
     """A live Flask app of ours, called `slug`."""
     with open_pair(slug, tmp_path) as live:
         yield live
+
+
+@pytest.fixture
+def linking(academy: Academy, pair: Pair) -> Linking:
+    """Links the Django site and the live app, in the way that the test says."""
+
+    def linked(
+        algorithm: Algorithm = "HS512", *, there: Mapping[str, Any] | None = None, **fields: Any
+    ) -> Linked:
+        return link(academy, pair, algorithm, there=there or {}, **fields)
+
+    return linked
+
+
+@pytest.fixture
+def linked(linking: Linking) -> Linked:
+    """Both of them, linked by HS512, with no agreement needed on either side."""
+    return linking()

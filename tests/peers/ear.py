@@ -44,6 +44,7 @@ class Ear:
     heard: list[Heard] = field(default_factory=list)
     #: The JSON for a path; any other is answered `{"heard": true}`.
     answers: dict[str, Any] = field(default_factory=dict)
+    status: int = 200
 
     @property
     def last(self) -> Heard:
@@ -62,7 +63,7 @@ def listening() -> Iterator[Ear]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             ear.heard.append(Heard(self.command, self.path, headers, body))
-            self.send_response(200)
+            self.send_response(ear.status)
             told = ear.answers.get(urlsplit(self.path).path, {"heard": True})
             answer = b"" if self.command == "HEAD" else json.dumps(told).encode()
             self.send_header("Content-Type", "application/json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +34,7 @@ def token(
     key: Any = bytes.fromhex(private_key)
     if algorithm == "EdDSA":
         key = load_pem_private_key(key, None)
-    return f"Link App={said or app},Token={jwt.encode(kept, key, algorithm)}"
+    return f"Link App={said or app},Token={jwt.PyJWS().encode(json.dumps(kept).encode(), key, algorithm)}"
 
 
 def signature(

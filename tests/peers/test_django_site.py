@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from tests.peers.academy import Academy
     from tests.peers.ear import Ear
 
-pytestmark = pytest.mark.xdist_group("peers")  # the tests share the site
 VIEWS = ["function", "class", "async", "jwt"]
 
 

@@ -12,8 +12,6 @@ from tests.tiny import bearer, register
 if TYPE_CHECKING:
     from tests.peers.academy import Academy
 
-pytestmark = pytest.mark.xdist_group("peers")
-
 
 def test_a_person_is_admitted_and_a_stranger_is_not(pair: Pair) -> None:
     ana = register(pair.app)

@@ -27,7 +27,6 @@ from tests.peers.academy import key_of
 if TYPE_CHECKING:
     from tests.peers.academy import Academy
 
-pytestmark = pytest.mark.xdist_group("peers")
 JSON = {"Content-Type": "application/json"}
 NOTHING: dict[str, Any] = {"method": "GET", "params": {}, "body": None}
 

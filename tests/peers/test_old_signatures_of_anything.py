@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tests.peers.academy import Academy
     from tests.peers.ear import Ear
 
-pytestmark = pytest.mark.xdist_group("peers")
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 # The site and its row are the same for every example, as they are for every request to a real one.
 once = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from flask_linked_auth.links.keys import Algorithm
     from flask_linked_auth.links.signatures import DigestAlgorithm
 
-pytestmark = pytest.mark.xdist_group("peers")
 
 ALGORITHMS: list[Algorithm] = ["HS256", "HS512", "EdDSA"]
 SUBJECTS = ["", "17", "4e0f9b0e-6a0b-4b6c-9d5e-0f6f3ad1c2b3", "auth0|5f7c"]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from tests.peers.academy import Academy
 
-pytestmark = pytest.mark.xdist_group("peers")
 VIEWS = ["function", "class", "async", "jwt"]
 HMACS = ["HS256", "HS512"]
 JSON = "application/json"

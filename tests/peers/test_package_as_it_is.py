@@ -16,8 +16,6 @@ from tests.peers.academy import Academy, open_academy
 if TYPE_CHECKING:
     from tests.peers.ear import Ear
 
-pytestmark = pytest.mark.xdist_group("peers")
-
 
 def _header(academy: Academy, app: dict[str, Any], subject: object = "") -> dict[str, str]:
     given = {"app": app["slug"], "aud": academy.name, "sub": str(subject)}

@@ -12,8 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.peers.signing_peers import Message, PeerKey, Signed, SigningPeer, digest_of
 
-pytestmark = pytest.mark.xdist_group("peers")
-
 KEYS = [
     PeerKey("blog/k1", bytes(range(64))),
     PeerKey("blog/k2", Ed25519PrivateKey.from_private_bytes(b"k" * 32)),

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tests.peers.academy import Academy
     from tests.peers.ear import Ear, Heard
 
-pytestmark = pytest.mark.xdist_group("peers")
 HMACS = ["HS256", "HS512"]
 
 

@@ -236,6 +236,11 @@ def command(name: str, arguments: list[Any]) -> str:
     return out.getvalue()
 
 
+def shell(code: str) -> None:
+    """What somebody pastes into `manage.py shell`."""
+    exec(code, {})
+
+
 DEEDS: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
@@ -252,5 +257,6 @@ DEEDS: dict[str, Callable[..., Any]] = {
         webhooks,
         check_credentials,
         command,
+        shell,
     )
 }

@@ -48,10 +48,9 @@ def post_json(
 def read_answer(answer: Response, *, most: int, longest: float) -> bytes | None:
     """The body, None if it is larger than that or drips on for too long. The connection is given up then."""
     until, body = time.monotonic() + longest, bytearray()
-    # What has come, instead of waiting for so much; before urllib3 2.1 there is only the latter.
-    read = getattr(answer.raw, "read1", answer.raw.read)
     try:
-        while piece := read(16 * 1024, decode_content=True):
+        # What has come, without waiting for so much.
+        while piece := answer.raw.read1(16 * 1024, decode_content=True):
             body += piece
             if len(body) > most or time.monotonic() > until:
                 return None

@@ -175,7 +175,9 @@ def test_odd_claims_are_refused_and_no_server_error(house: Linked, name: str) ->
         assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/problem+json")
 
 
-@pytest.mark.parametrize("sub", ["ana", "0", "-1", "9" * 200, "../1", "1?a=b", "1/../2", str(uuid.uuid4())])
+@pytest.mark.parametrize(
+    "sub", ["ana", "0", "-1", "9" * 200, "../1", "1?a=b", "1/../2", "0608b1f1-fbe7-4289-ac13-dfed30919f47"]
+)
 def test_a_subject_that_is_no_number_of_theirs_is_nobody(house: Linked, sub: str) -> None:
     for path in ("/posts/function?get_user=1", "/posts/async?get_user=1"):
         answer = house.pair.ask("GET", path, house.token(sub=sub))
